@@ -1,0 +1,108 @@
+/*
+ * Qcow2 images as tools see them: making, checking, resizing, snapshots. All of it blocks, running
+ * the image's loop meanwhile, and is done while no request is under way.
+ */
+#ifndef SARANG_BLOCK_QCOW2_TOOLS_H
+#define SARANG_BLOCK_QCOW2_TOOLS_H
+
+#include "block/qcow2_image.h"
+
+/* The image behind @blk, which has to be a qcow2. */
+static inline struct qcow2 *qcow2_of(struct blk *blk)
+{
+	return (struct qcow2 *)(void *)((char *)blk - offsetof(struct qcow2, blk));
+}
+
+/* Reads and checks the header. @raw, if not NULL, gets the first cluster, to be freed. */
+int qcow2_read_header(const struct file_desc *desc, struct qcow2_header *h, unsigned char **raw,
+		      struct err *e);
+
+/* Reads @count big-endian numbers. NULL with a sentence; else to be freed. */
+uint64_t *qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t count, const char *what,
+			     struct err *e);
+
+/* Waits until nothing of the image's own is under way. */
+void qcow2_quiesce(struct qcow2 *q);
+
+/* Writes back everything and gives reserved space back. 0 or -errno. */
+int qcow2_settle(struct qcow2 *q);
+
+/* See struct blk_ops. */
+int qcow2_resize(struct blk *blk, uint64_t capacity_bytes, struct err *e);
+
+/* A run of @clusters new ones at *@host. 0 or -errno. */
+int qcow2_take_run(struct qcow2 *q, uint64_t clusters, uint64_t *host);
+
+/*
+ * Writes @l1 to the clusters at @host and makes it the active table, which owns it then; the header
+ * is written by the next flush. 0 or -errno with nothing changed.
+ */
+int qcow2_replace_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries, uint64_t host);
+
+/* --- making --- */
+
+struct qcow2_create_options {
+	uint64_t size_bytes;
+	unsigned version;       /* 2 or 3; 0: 3 */
+	unsigned cluster_bits;  /* 0: 16 */
+	unsigned refcount_bits; /* 0: 16 */
+	bool extended;
+	enum qcow2_compression compression;
+	const char *backing_name, *backing_format; /* or NULL */
+};
+
+/* Makes an image in @file, whose contents go. 0 or -errno with a sentence. */
+int qcow2_create(struct file *file, const struct qcow2_create_options *options, struct err *e);
+
+/* Gives each cluster its place, and (@space) asks the host for the room. 0 or -errno with @e. */
+int qcow2_preallocate(struct qcow2 *q, bool space, struct err *e);
+
+/* --- snapshots --- */
+
+struct qcow2_snapshot {
+	uint64_t l1_offset;
+	uint32_t l1_entries;
+	uint32_t seconds; /* since the epoch */
+	uint64_t vm_state_bytes;
+	uint64_t disk_bytes; /* 0: not recorded */
+	char *id, *name;
+};
+
+struct qcow2_snapshots {
+	struct qcow2_snapshot *list;
+	unsigned count;
+	uint64_t table_bytes;
+};
+
+/* Reads the table. 0 or -errno with a sentence; to be freed in either case. */
+int qcow2_snapshots_read(struct qcow2 *q, struct qcow2_snapshots *list, struct err *e);
+void qcow2_snapshots_free(struct qcow2_snapshots *list);
+
+/* --- checking --- */
+
+enum qcow2_repair {
+	QCOW2_REPAIR_NONE,
+	QCOW2_REPAIR_LEAKS, /* only what cannot make things worse */
+	QCOW2_REPAIR_ALL,
+};
+
+struct qcow2_check_report {
+	uint64_t corruptions, leaks; /* found */
+	uint64_t fixed_corruptions, fixed_leaks;
+	uint64_t total, allocated, compressed; /* guest clusters */
+	uint64_t image_end;
+	void (*say)(void *opaque, const char *text); /* one line for each finding; or NULL */
+	void *opaque;
+};
+
+/* Checks, and repairs an image that is open for writing. 0 whatever is found; -errno: it cannot. */
+int qcow2_check(struct qcow2 *q, enum qcow2_repair repair, struct qcow2_check_report *report,
+		struct err *e);
+
+/* Makes refcounts right after a crash with lazy refcounts, and clears the dirty bit. */
+int qcow2_repair_dirty(struct qcow2 *q, struct err *e);
+
+/* For closing: the link of a piece in the list of unused ones. */
+struct qcow2_io **qcow2_io_next(struct qcow2_io *io);
+
+#endif

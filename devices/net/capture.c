@@ -1,0 +1,187 @@
+/*
+ * Frames in a file, as pcapng (draft-ietf-opsawg-pcapng): a section header, an interface
+ * description for each card, then an enhanced packet for each frame, with the time in nanoseconds
+ * and the direction. Numbers are in this machine's byte order, which the section header tells.
+ *
+ * Each frame is one writev(2) on a descriptor opened with O_APPEND, so that cards do not mix theirs
+ * and nobody needs a lock. On the card's loop.
+ */
+#include "net/capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "base/util.h"
+
+#define BLOCK_SECTION   0x0a0d0d0au
+#define BLOCK_INTERFACE 1u
+#define BLOCK_PACKET    6u
+#define BYTE_ORDER_MARK 0x1a2b3c4du
+#define LINK_ETHERNET   1u
+#define OPTION_IF_NAME  2
+#define OPTION_RESOL    9
+#define OPTION_FLAGS    2
+#define IOV_MAX_HERE    1024
+
+struct net_capture {
+	int fd;
+	unsigned card;
+};
+
+/* In front of a frame's bytes. */
+struct packet_head {
+	uint32_t type, total, interface, time_high, time_low, captured, original;
+};
+
+/* Behind them, after padding to 4 bytes. */
+struct packet_tail {
+	uint16_t option, option_len;
+	uint32_t flags;
+	uint32_t end_of_options;
+	uint32_t total;
+};
+
+_Static_assert(sizeof(struct packet_head) == 28, "pcapng, 4.3");
+_Static_assert(sizeof(struct packet_tail) == 16, "pcapng, 4.3");
+
+static void add_u16(struct strbuf *b, uint16_t value)
+{
+	strbuf_add(b, &value, sizeof(value));
+}
+
+static void add_u32(struct strbuf *b, uint32_t value)
+{
+	strbuf_add(b, &value, sizeof(value));
+}
+
+static void add_section(struct strbuf *b)
+{
+	static const uint64_t unknown_length = UINT64_MAX;
+
+	add_u32(b, BLOCK_SECTION);
+	add_u32(b, 28);
+	add_u32(b, BYTE_ORDER_MARK);
+	add_u16(b, 1);
+	add_u16(b, 0);
+	strbuf_add(b, &unknown_length, sizeof(unknown_length));
+	add_u32(b, 28);
+}
+
+static void add_interface(struct strbuf *b, unsigned card)
+{
+	char name[8] = {0};
+
+	snprintf(name, sizeof(name), "net%u", card % 1000);
+	add_u32(b, BLOCK_INTERFACE);
+	add_u32(b, 44);
+	add_u16(b, LINK_ETHERNET);
+	add_u16(b, 0);
+	add_u32(b, 0); /* frames are whole */
+	add_u16(b, OPTION_IF_NAME);
+	add_u16(b, sizeof(name));
+	strbuf_add(b, name, sizeof(name));
+	add_u16(b, OPTION_RESOL);
+	add_u16(b, 1);
+	add_u32(b, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 9u : 9u << 24);
+	add_u32(b, 0);
+	add_u32(b, 44);
+}
+
+int net_capture_begin(const char *path, unsigned cards, struct err *e)
+{
+	struct strbuf head = {0};
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), ret;
+	unsigned i;
+
+	if (fd < 0)
+		return err_errno(e, errno, "cannot make %s for --pcap", path);
+	add_section(&head);
+	for (i = 0; i < cards; i++)
+		add_interface(&head, i);
+	ret = fd_write_full(fd, head.data, head.len);
+	if (ret < 0)
+		err_errno(e, -ret, "cannot write to %s for --pcap", path);
+	strbuf_free(&head);
+	fd_close(&fd);
+	return ret;
+}
+
+int net_capture_open(const char *path, unsigned card, struct net_capture **out, struct err *e)
+{
+	struct net_capture *capture = calloc(1, sizeof(*capture));
+
+	if (!capture)
+		return err_set(e, ENOMEM, "out of memory");
+	capture->card = card;
+	capture->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	if (capture->fd < 0) {
+		free(capture);
+		return err_errno(e, errno, "cannot open %s for --pcap", path);
+	}
+	*out = capture;
+	return 0;
+}
+
+void net_capture_close(struct net_capture *capture)
+{
+	if (capture)
+		fd_close(&capture->fd);
+	free(capture);
+}
+
+/* The frame's pieces behind iov[0]; returns how many iovecs there are then, 0: too many. */
+static int add_pieces(struct iovec *to, const struct iovec *iov, int count, size_t len)
+{
+	int used = 1, i;
+
+	for (i = 0; i < count && len; i++) {
+		if (used == IOV_MAX_HERE - 2)
+			return 0;
+		to[used] = iov[i];
+		to[used].iov_len = MIN(len, iov[i].iov_len);
+		len -= to[used++].iov_len;
+	}
+	return used;
+}
+
+void net_capture_frame(struct net_capture *capture, enum net_direction direction,
+		       const struct iovec *iov, int count, size_t len)
+{
+	static const char zeroes[4];
+	size_t padding = -len & 3,
+	       total = sizeof(struct packet_head) + len + padding + sizeof(struct packet_tail);
+	struct iovec all[IOV_MAX_HERE];
+	struct packet_tail tail = {OPTION_FLAGS, 4, direction, 0, (uint32_t)total};
+	struct packet_head head = {.type = BLOCK_PACKET, .total = (uint32_t)total};
+	struct timespec now;
+	uint64_t now_ns;
+	int used;
+
+	if (!capture || capture->fd < 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	head.interface = capture->card;
+	head.time_high = (uint32_t)(now_ns >> 32);
+	head.time_low = (uint32_t)now_ns;
+	head.captured = head.original = (uint32_t)len;
+	all[0] = (struct iovec){&head, sizeof(head)};
+	used = add_pieces(all, iov, count, len);
+	if (!used)
+		return;
+	all[used++] = (struct iovec){(void *)(uintptr_t)zeroes, padding};
+	all[used++] = (struct iovec){&tail, sizeof(tail)};
+	if (writev(capture->fd, all, used) == (ssize_t)total)
+		return;
+	log_warn("net%u: nothing more is written to the --pcap file: %s", capture->card,
+		 strerror(errno));
+	fd_close(&capture->fd);
+}

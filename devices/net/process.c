@@ -1,0 +1,267 @@
+/*
+ * The network process: see process.h.
+ *
+ * It is a program of its own, next to sarang's, so that sarang neither loads nor links what parses
+ * guest packets, and posix_spawn starts it without a copy of our page tables, which may describe
+ * many gigabytes of guest memory. On the thread of the network card.
+ */
+#include "net/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/strbuf.h"
+#include "base/util.h"
+#include "net/holder.h"
+#include "net/protocol.h"
+
+/* As much as an ordinary user may ask for (net.core.wmem_max): the kernel doubles it. */
+#define SOCKET_BUFFER_BYTES (2 << 20)
+#define WORDS_MAX           (NET_FORWARDS_MAX + 8)
+#define RESOLV_CONF         "/etc/resolv.conf"
+
+/* Where it is: with sarang itself, or where a package would put it. The caller frees it. */
+static char *find_program(const char *given, struct err *e)
+{
+	static const char *const places[] = {"", "/../libexec/sarang"};
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash, *path = NULL;
+	size_t i;
+
+	if (given)
+		return strdup(given);
+	self[MAX(len, 0)] = '\0';
+	slash = strrchr(self, '/');
+	for (i = 0; slash && i < ARRAY_SIZE(places); i++) {
+		struct strbuf text = {0};
+
+		strbuf_addf(&text, "%.*s%s/%s", (int)(slash - self), self, places[i],
+			    NET_PROCESS_NAME);
+		path = strbuf_take(&text);
+		if (!access(path, X_OK))
+			return path;
+		free(path);
+	}
+	err_set(e, ENOENT,
+		"the program %s, which user networking needs, is not where sarang is (%.*s)",
+		NET_PROCESS_NAME, slash ? (int)(slash - self) : 0, self);
+	return NULL;
+}
+
+/* The configuration as the words of a command line; freed with free_words. */
+static void make_words(const struct net_user_options *options, char *words[WORDS_MAX])
+{
+	char forward[NET_FORWARD_TEXT_MAX];
+	struct strbuf text = {0};
+	unsigned i, count = 0;
+
+	words[count++] = strdup(NET_PROCESS_NAME);
+	strbuf_addf(&text, "mtu=%u", options->mtu_bytes);
+	words[count++] = strbuf_take(&text);
+	if (options->restricted)
+		words[count++] = strdup("restrict=on");
+	if (options->hostname) {
+		strbuf_addf(&text, "hostname=%s", options->hostname);
+		words[count++] = strbuf_take(&text);
+	}
+	for (i = 0; i < options->forward_count; i++) {
+		strbuf_addf(&text, "hostfwd=%s",
+			    net_forward_format(&options->forwards[i], forward));
+		words[count++] = strbuf_take(&text);
+	}
+	words[count] = NULL;
+}
+
+static void free_words(char *words[WORDS_MAX])
+{
+	unsigned i;
+
+	for (i = 0; words[i]; i++)
+		free(words[i]);
+}
+
+/* A session of its own, so that a terminal's signals do not reach it; signals as by default. */
+static int spawn(const char *program, char *const words[], int socket, pid_t *pid)
+{
+	char *library_path = getenv("LD_LIBRARY_PATH"), *environment[2] = {NULL, NULL};
+	struct strbuf variable = {0};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	int ret;
+
+	if (library_path) {
+		strbuf_addf(&variable, "LD_LIBRARY_PATH=%s", library_path);
+		environment[0] = variable.data;
+	}
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_init(&files);
+	posix_spawnattr_init(&attributes);
+	posix_spawn_file_actions_adddup2(&files, socket, NET_PROCESS_SOCKET);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDOUT_FILENO);
+	posix_spawn_file_actions_addclosefrom_np(&files, NET_PROCESS_SOCKET + 1);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+						      POSIX_SPAWN_SETSID);
+	ret = posix_spawn(pid, program, &files, &attributes, words, environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&files);
+	strbuf_free(&variable);
+	return -ret;
+}
+
+int net_process_start(const struct net_user_options *options, struct net_process *process,
+		      struct err *e)
+{
+	static const int bytes = SOCKET_BUFFER_BYTES;
+	char *words[WORDS_MAX], *program;
+	int ends[2] = {-1, -1}, ret, i;
+
+	*process = (struct net_process){.socket = -1, .asks = -1, .end = -1};
+	program = find_program(options->program, e);
+	if (!program)
+		return -ENOENT;
+	make_words(options, words);
+	ret = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+	for (i = 0; i < 2 && !ret; i++)
+		(void)setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	if (!ret)
+		ret = fd_set_nonblock(ends[0], true);
+	if (!ret)
+		ret = spawn(program, words, ends[1], &process->pid);
+	fd_close(&ends[1]);
+	if (!ret)
+		process->end = pidfd_open(process->pid, 0);
+	if (ret < 0) {
+		process->pid = 0;
+		fd_close(&ends[0]);
+		err_errno(e, -ret, "cannot start the network process %s", program);
+	}
+	process->socket = ends[0];
+	free_words(words);
+	free(program);
+	return ret;
+}
+
+/* The message, and the descriptor that may come with it. */
+static ssize_t receive_report(struct net_process *process, struct net_report *report)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = report, .iov_len = sizeof(*report)};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	struct cmsghdr *header;
+	ssize_t len;
+
+	do
+		len = recvmsg(process->socket, &message, MSG_CMSG_CLOEXEC);
+	while (len < 0 && errno == EINTR);
+	if (len < 0)
+		return -errno;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+	    header->cmsg_len == CMSG_LEN(sizeof(int)) && process->asks < 0)
+		memcpy(&process->asks, CMSG_DATA(header), sizeof(int));
+	return len;
+}
+
+static int explain_failure(const struct net_user_options *options, const struct net_report *report,
+			   struct err *e)
+{
+	const struct net_forward *forward = &options->forwards[report->index];
+	char end[NET_FORWARD_TEXT_MAX], holder[NET_HOLDER_TEXT_MAX];
+	const char *protocol = forward->udp ? "UDP" : "TCP";
+	int errnum = report->errnum > 0 ? report->errnum : EIO;
+
+	net_endpoint_format(&forward->host, end);
+	if (errnum == EADDRINUSE && net_port_holder(forward, holder))
+		return err_set(e, errnum,
+			       "%s port %s of the host, which hostfwd asks for, is taken: %s",
+			       protocol, end, holder);
+	if (errnum == EADDRINUSE)
+		return err_set(e, errnum,
+			       "%s port %s of the host, which hostfwd asks for, is taken by a "
+			       "process that this user cannot see",
+			       protocol, end);
+	return err_errno(e, errnum, "cannot listen on %s port %s of the host for hostfwd", protocol,
+			 end);
+}
+
+int net_process_hear(const struct net_user_options *options, struct net_process *process,
+		     struct err *e)
+{
+	struct net_report report;
+	ssize_t len = receive_report(process, &report);
+
+	if (len == -EAGAIN)
+		return -EAGAIN;
+	if (len < 0)
+		return err_errno(e, (int)-len, "cannot hear from the network process");
+	if (len == (ssize_t)sizeof(report) && report.kind == NET_REPORT_READY)
+		return 0;
+	if (len == (ssize_t)sizeof(report) && report.kind == NET_REPORT_FAILED &&
+	    report.index < options->forward_count)
+		return explain_failure(options, &report, e);
+	return err_set(e, EPROTO, "the network process %s could not begin", NET_PROCESS_NAME);
+}
+
+int net_process_end(struct net_process *process)
+{
+	int status = 0;
+
+	fd_close(&process->socket);
+	fd_close(&process->asks);
+	fd_close(&process->end);
+	if (process->pid > 0) {
+		kill(process->pid, SIGKILL);
+		while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
+			;
+	}
+	process->pid = 0;
+	return status;
+}
+
+void net_process_answer(struct net_process *process)
+{
+	struct seccomp_notif request = {0};
+	struct seccomp_notif_addfd give = {
+		.flags = SECCOMP_ADDFD_FLAG_SEND,
+		.newfd_flags = O_CLOEXEC,
+	};
+	struct seccomp_notif_resp refuse = {.error = -EACCES};
+	int fd;
+
+	/* It may have given up meanwhile, or be gone. */
+	if (ioctl(process->asks, SECCOMP_IOCTL_NOTIF_RECV, &request) < 0)
+		return;
+	fd = open(RESOLV_CONF, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	give.id = refuse.id = request.id;
+	give.srcfd = (uint32_t)fd;
+	if (fd < 0 || ioctl(process->asks, SECCOMP_IOCTL_NOTIF_ADDFD, &give) < 0)
+		(void)ioctl(process->asks, SECCOMP_IOCTL_NOTIF_SEND, &refuse);
+	fd_close(&fd);
+}

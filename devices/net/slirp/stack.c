@@ -1,0 +1,285 @@
+/*
+ * The guest's network: libslirp between the socket to sarang and sockets of the host.
+ *
+ *     10.0.2.0/24   .2 gateway (the host's loopback), .3 name server, .15 what DHCP gives the guest
+ *     fec0::/64     ::2 gateway, ::3 name server, the guest's by router advertisement
+ *
+ * One thread, one poll(2) a round over the socket and all that libslirp has open. When sarang reads
+ * no more (its guest has no buffers) we wait a moment, which holds the host's side back; a guest
+ * that takes nothing for longer loses frames, as it would on a cable, until it takes some again.
+ */
+#include "stack.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <slirp/libslirp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/util.h"
+#include "net/header.h"
+
+#define NS_PER_MS     1000000
+#define SEND_WAIT_MS  100
+#define ROUND         32 /* frames of the guest before the host's sockets get their turn */
+#define TIMERS_MAX    4
+#define FDS_MAX_FIRST 64
+
+struct stack_timer {
+	SlirpTimerId id;
+	void *opaque;
+	int64_t at_ms; /* -1: not armed */
+	bool used;
+};
+
+struct stack {
+	Slirp *slirp;
+	int socket;
+	bool ended;     /* sarang is gone */
+	bool congested; /* sarang has not taken a frame for SEND_WAIT_MS */
+	struct stack_timer timers[TIMERS_MAX];
+	struct pollfd *fds; /* [0] is the socket */
+	size_t fd_count, fd_room;
+	uint8_t frame[NET_FRAME_MAX];
+};
+
+static int64_t now_ns(void *opaque)
+{
+	struct timespec now;
+
+	(void)opaque;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+}
+
+/* Whether the socket takes more, after waiting for it where that has been worth while. */
+static bool wait_for_room(struct stack *stack)
+{
+	struct pollfd fd = {.fd = stack->socket, .events = POLLOUT};
+
+	if (stack->congested || poll(&fd, 1, SEND_WAIT_MS) <= 0)
+		stack->congested = true;
+	return !stack->congested;
+}
+
+static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
+{
+	struct stack *stack = opaque;
+	ssize_t ret;
+
+	do
+		ret = send(stack->socket, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (ret < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_room(stack))));
+	if (ret >= 0)
+		stack->congested = false;
+	else if (errno == EPIPE || errno == ECONNRESET)
+		stack->ended = true;
+	return (ssize_t)len;
+}
+
+static void ignore_error(const char *message, void *opaque)
+{
+	/* What a guest does wrong is its own business. */
+	(void)message;
+	(void)opaque;
+}
+
+static void *timer_new(SlirpTimerId id, void *timer_opaque, void *opaque)
+{
+	struct stack *stack = opaque;
+	size_t i;
+
+	for (i = 0; i < TIMERS_MAX && stack->timers[i].used; i++)
+		;
+	if (i == TIMERS_MAX)
+		abort();
+	stack->timers[i] = (struct stack_timer){id, timer_opaque, -1, true};
+	return &stack->timers[i];
+}
+
+static void timer_free(void *timer, void *opaque)
+{
+	(void)opaque;
+	((struct stack_timer *)timer)->used = false;
+}
+
+static void timer_mod(void *timer, int64_t at_ms, void *opaque)
+{
+	(void)opaque;
+	((struct stack_timer *)timer)->at_ms = at_ms;
+}
+
+static void ignore_fd(int fd, void *opaque)
+{
+	(void)fd;
+	(void)opaque;
+}
+
+/* libslirp calls it from the thread that polls: nobody sleeps meanwhile. */
+static void ignore_notify(void *opaque)
+{
+	(void)opaque;
+}
+
+static const SlirpCb callbacks = {
+	.send_packet = send_frame,
+	.guest_error = ignore_error,
+	.clock_get_ns = now_ns,
+	.timer_new_opaque = timer_new,
+	.timer_free = timer_free,
+	.timer_mod = timer_mod,
+	.register_poll_fd = ignore_fd,
+	.unregister_poll_fd = ignore_fd,
+	.notify = ignore_notify,
+};
+
+static bool reserve_fds(struct stack *stack, size_t room)
+{
+	struct pollfd *fds = realloc(stack->fds, room * sizeof(*fds));
+
+	if (fds) {
+		stack->fds = fds;
+		stack->fd_room = room;
+	}
+	return fds;
+}
+
+struct stack *stack_new(const struct net_user_options *options, int socket)
+{
+	struct stack *stack = calloc(1, sizeof(*stack));
+	SlirpConfig config = {
+		.version = 4,
+		.restricted = options->restricted,
+		.in_enabled = true,
+		.in6_enabled = true,
+		.vprefix_len = 64,
+		.vhostname = options->hostname,
+		.if_mtu = options->mtu_bytes,
+		.if_mru = options->mtu_bytes,
+	};
+
+	if (!stack || !reserve_fds(stack, FDS_MAX_FIRST))
+		abort();
+	inet_pton(AF_INET, "10.0.2.0", &config.vnetwork);
+	inet_pton(AF_INET, "255.255.255.0", &config.vnetmask);
+	inet_pton(AF_INET, "10.0.2.2", &config.vhost);
+	inet_pton(AF_INET, "10.0.2.15", &config.vdhcp_start);
+	inet_pton(AF_INET, "10.0.2.3", &config.vnameserver);
+	inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
+	inet_pton(AF_INET6, "fec0::2", &config.vhost6);
+	inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
+	stack->socket = socket;
+	stack->slirp = slirp_new(&config, &callbacks, stack);
+	if (!stack->slirp) {
+		free(stack->fds);
+		free(stack);
+		return NULL;
+	}
+	return stack;
+}
+
+int stack_forward(struct stack *stack, const struct net_forward *forward)
+{
+	int flags = forward->udp ? SLIRP_HOSTFWD_UDP : 0;
+
+	if (forward->host.any.sa_family == AF_INET6)
+		flags |= SLIRP_HOSTFWD_V6ONLY;
+	if (!slirp_add_hostxfwd(stack->slirp, &forward->host.any, net_endpoint_len(&forward->host),
+				&forward->guest.any, net_endpoint_len(&forward->guest), flags))
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
+static int add_fd(int fd, int events, void *opaque)
+{
+	struct stack *stack = opaque;
+	short wanted = 0;
+
+	if (stack->fd_count == stack->fd_room && !reserve_fds(stack, 2 * stack->fd_room))
+		return -1;
+	if (events & SLIRP_POLL_IN)
+		wanted |= POLLIN;
+	if (events & SLIRP_POLL_OUT)
+		wanted |= POLLOUT;
+	if (events & SLIRP_POLL_PRI)
+		wanted |= POLLPRI;
+	stack->fds[stack->fd_count] = (struct pollfd){.fd = fd, .events = wanted};
+	return (int)stack->fd_count++;
+}
+
+static int get_events(int index, void *opaque)
+{
+	struct stack *stack = opaque;
+	short got = index > 0 ? stack->fds[index].revents : 0;
+
+	return (got & POLLIN ? SLIRP_POLL_IN : 0) | (got & POLLOUT ? SLIRP_POLL_OUT : 0) |
+	       (got & POLLPRI ? SLIRP_POLL_PRI : 0) | (got & POLLERR ? SLIRP_POLL_ERR : 0) |
+	       (got & POLLHUP ? SLIRP_POLL_HUP : 0);
+}
+
+static void receive_frames(struct stack *stack)
+{
+	ssize_t len;
+	int i;
+
+	for (i = 0; i < ROUND && !stack->ended; i++) {
+		len = recv(stack->socket, stack->frame, sizeof(stack->frame), MSG_DONTWAIT);
+		if (len < 0 && errno == EAGAIN)
+			return;
+		if (len >= NET_ETHERNET_BYTES)
+			slirp_input(stack->slirp, stack->frame, (int)len);
+		else if (len == 0 || (len < 0 && errno != EINTR))
+			stack->ended = true;
+	}
+}
+
+static int next_timeout(const struct stack *stack, uint32_t slirp_ms)
+{
+	int64_t now_ms = now_ns(NULL) / NS_PER_MS;
+	int64_t wait_ms = slirp_ms == UINT32_MAX ? -1 : (int64_t)slirp_ms;
+	size_t i;
+
+	for (i = 0; i < TIMERS_MAX; i++)
+		if (stack->timers[i].used && stack->timers[i].at_ms >= 0) {
+			int64_t left_ms = MAX(stack->timers[i].at_ms - now_ms, (int64_t)0);
+
+			wait_ms = wait_ms < 0 ? left_ms : MIN(wait_ms, left_ms);
+		}
+	return (int)MIN(wait_ms, (int64_t)60000);
+}
+
+static void run_timers(struct stack *stack)
+{
+	int64_t now_ms = now_ns(NULL) / NS_PER_MS;
+	size_t i;
+
+	for (i = 0; i < TIMERS_MAX; i++) {
+		struct stack_timer *timer = &stack->timers[i];
+
+		if (timer->used && timer->at_ms >= 0 && timer->at_ms <= now_ms) {
+			timer->at_ms = -1;
+			slirp_handle_timer(stack->slirp, timer->id, timer->opaque);
+		}
+	}
+}
+
+void stack_run(struct stack *stack)
+{
+	uint32_t slirp_ms;
+	int ret;
+
+	while (!stack->ended) {
+		stack->fds[0] = (struct pollfd){.fd = stack->socket, .events = POLLIN};
+		stack->fd_count = 1;
+		slirp_ms = UINT32_MAX;
+		slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
+		ret = poll(stack->fds, stack->fd_count, next_timeout(stack, slirp_ms));
+		if (ret > 0 && stack->fds[0].revents)
+			receive_frames(stack);
+		slirp_pollfds_poll(stack->slirp, ret < 0, get_events, stack);
+		run_timers(stack);
+	}
+}

@@ -1,0 +1,370 @@
+/*
+ * A tap device: an Ethernet interface of the host's whose other end is the guest's card. Linux's
+ * Documentation/networking/tuntap.rst and <linux/if_tun.h>.
+ *
+ * Its frames carry the same header as the card's (IFF_VNET_HDR, little-endian, twelve bytes), so
+ * checksums and segmentation are left to whoever can do them best, up to the real network card:
+ * what a frame's header says goes through us as it is.
+ *
+ * On the card's loop.
+ */
+#include "net/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/util.h"
+#include "net/net.h"
+
+#define TUN_PATH  "/dev/net/tun"
+#define TAP_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+#define ROUND     64
+
+struct net_tap {
+	struct net net;
+	struct loop_fd source;
+	bool rx_stalled, tx_blocked;
+};
+
+static struct net_tap *from_net(struct net *net)
+{
+	return container_of(net, struct net_tap, net);
+}
+
+static void watch(struct net_tap *tap)
+{
+	uint32_t events = (tap->rx_stalled ? 0 : (uint32_t)EPOLLIN) |
+			  (tap->tx_blocked ? (uint32_t)EPOLLOUT : 0);
+
+	if (tap->source.watched && tap->source.events != events)
+		loop_mod_fd(tap->net.loop, &tap->source, events);
+}
+
+/* The interface was removed under us: the cable is out for good. */
+static void lose_device(struct net_tap *tap, int errnum)
+{
+	log_limited(&tap->net.limit, LOG_WARN, "%s: its tap device is gone: %s", tap->net.id,
+		    strerror(errnum));
+	loop_del_fd(tap->net.loop, &tap->source);
+	net_link_changed(&tap->net, false);
+}
+
+/* One frame to the guest. 1: taken; 0: none, or no buffers; else -errno: the device is gone. */
+static int receive_frame(struct net_tap *tap)
+{
+	struct iovec *iov;
+	int count = net_rx_begin(&tap->net, &iov);
+	ssize_t len;
+
+	if (!count) {
+		tap->rx_stalled = true;
+		return 0;
+	}
+	len = readv(tap->source.fd, iov, count);
+	net_rx_end(&tap->net, len > (ssize_t)sizeof(struct net_header)
+				      ? (size_t)len - sizeof(struct net_header)
+				      : 0);
+	if (len >= 0)
+		return 1;
+	return errno == EBADFD || errno == ENODEV ? -errno : 0;
+}
+
+static void receive(struct net_tap *tap)
+{
+	int i, ret = 1;
+
+	if (!net_rx_open(&tap->net)) {
+		tap->rx_stalled = true;
+		watch(tap);
+		return;
+	}
+	for (i = 0; i < ROUND && ret > 0; i++)
+		ret = receive_frame(tap);
+	net_rx_close(&tap->net);
+	if (ret < 0)
+		lose_device(tap, -ret);
+	else
+		watch(tap);
+}
+
+static void tap_ready(void *opaque, uint32_t events)
+{
+	struct net_tap *tap = opaque;
+
+	if ((events & EPOLLOUT) && tap->tx_blocked) {
+		tap->tx_blocked = false;
+		net_tx_ready(&tap->net);
+		watch(tap);
+	}
+	if (events & ~(uint32_t)EPOLLOUT)
+		receive(tap);
+}
+
+static enum net_tx_result tap_tx(struct net *net, const struct iovec *iov, int count)
+{
+	struct net_tap *tap = from_net(net);
+
+	/* An interface that is down, or a frame that the host does not like: lost, as on a wire. */
+	if (writev(tap->source.fd, iov, count) >= 0 || errno != EAGAIN || !tap->source.watched)
+		return NET_TX_DONE;
+	tap->tx_blocked = true;
+	watch(tap);
+	return NET_TX_BUSY;
+}
+
+static void tap_rx_resume(struct net *net)
+{
+	struct net_tap *tap = from_net(net);
+
+	tap->rx_stalled = false;
+	watch(tap);
+}
+
+/* What the host may leave to the guest. */
+static void tap_set_offloads(struct net *net, unsigned offloads)
+{
+	unsigned long flags = 0;
+
+	if (offloads & NET_RX_CSUM)
+		flags |= TUN_F_CSUM;
+	if (offloads & NET_RX_TSO4)
+		flags |= TUN_F_TSO4;
+	if (offloads & NET_RX_TSO6)
+		flags |= TUN_F_TSO6;
+	if (ioctl(from_net(net)->source.fd, TUNSETOFFLOAD, flags) < 0)
+		log_limited(&net->limit, LOG_WARN,
+			    "%s: its tap device cannot do without offloads: %s", net->id,
+			    strerror(errno));
+}
+
+static int tap_start(struct net *net, struct err *e)
+{
+	struct net_tap *tap = from_net(net);
+	int ret;
+
+	tap->source.events = EPOLLIN;
+	tap->rx_stalled = tap->tx_blocked = false;
+	ret = loop_add_fd(net->loop, &tap->source);
+	return ret < 0 ? err_errno(e, -ret, "%s: cannot watch its tap device", net->id) : 0;
+}
+
+static void tap_stop(struct net *net)
+{
+	loop_del_fd(net->loop, &from_net(net)->source);
+}
+
+static void tap_close(struct net *net)
+{
+	struct net_tap *tap = from_net(net);
+
+	fd_close(&tap->source.fd);
+	free(tap);
+}
+
+static const struct net_ops tap_ops = {
+	.start = tap_start,
+	.stop = tap_stop,
+	.tx = tap_tx,
+	.rx_resume = tap_rx_resume,
+	.set_offloads = tap_set_offloads,
+	.close = tap_close,
+};
+
+static void set_name(struct ifreq *request, const char *ifname)
+{
+	memset(request, 0, sizeof(*request));
+	snprintf(request->ifr_name, sizeof(request->ifr_name), "%s", ifname);
+}
+
+static int check_name(const char *ifname, struct err *e)
+{
+	if (*ifname && strlen(ifname) < IFNAMSIZ)
+		return 0;
+	return err_set(e, EINVAL, "the name of an interface has 1 to %d characters, \"%s\" has %zu",
+		       IFNAMSIZ - 1, ifname, strlen(ifname));
+}
+
+static int open_tun(struct err *e)
+{
+	int fd = open(TUN_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		return fd;
+	return err_errno(e, errno, "cannot open %s, which a tap device needs", TUN_PATH);
+}
+
+/* Opens the interface, which must be there: TUNSETIFF would make one for root. */
+static int attach(const char *ifname, struct err *e)
+{
+	struct ifreq request;
+	int fd, ret = check_name(ifname, e);
+
+	if (ret < 0)
+		return ret;
+	if (!if_nametoindex(ifname))
+		return err_set(e, ENODEV,
+			       "there is no network interface %s; `sarang net tap create %s`, as "
+			       "root, makes one",
+			       ifname, ifname);
+	fd = open_tun(e);
+	if (fd < 0)
+		return fd;
+	set_name(&request, ifname);
+	request.ifr_flags = TAP_FLAGS;
+	if (!ioctl(fd, TUNSETIFF, &request))
+		return fd;
+	ret = -errno;
+	fd_close(&fd);
+	if (ret == -EBUSY)
+		return err_set(e, EBUSY, "the tap device %s is in use by another process", ifname);
+	if (ret == -EINVAL)
+		return err_set(e, EINVAL, "the network interface %s is no tap device", ifname);
+	if (ret == -EPERM)
+		return err_set(e, EPERM,
+			       "this user may not use the tap device %s: `sarang net tap create` "
+			       "takes --user",
+			       ifname);
+	return err_errno(e, -ret, "cannot use the tap device %s", ifname);
+}
+
+/* Has the header, and nothing left over from who had the device before. */
+static int set_up(int fd, struct net_tap *tap, struct err *e)
+{
+	int header = sizeof(struct net_header), little = 1, control;
+	struct ifreq request = {0};
+
+	if (ioctl(fd, TUNGETIFF, &request) < 0)
+		return err_set(e, EINVAL, "descriptor %d is no tap device", fd);
+	if ((request.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) != TAP_FLAGS)
+		return err_set(e, EINVAL,
+			       "descriptor %d is not set up as IFF_TAP, IFF_NO_PI and IFF_VNET_HDR",
+			       fd);
+	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
+	    (ioctl(fd, TUNSETVNETLE, &little) < 0 && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) ||
+	    ioctl(fd, TUNSETOFFLOAD, 0ul) < 0 || fd_set_nonblock(fd, true) < 0)
+		return err_errno(e, errno, "cannot set up the tap device %s", request.ifr_name);
+	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (control >= 0 && !ioctl(control, SIOCGIFMTU, &request))
+		tap->net.info.mtu_bytes = (uint16_t)MIN(MAX(request.ifr_mtu, 68), 65535);
+	fd_close(&control);
+	return 0;
+}
+
+int net_tap_open(const char *id, const struct net_tap_options *options, struct loop *loop,
+		 struct net **out, struct err *e)
+{
+	struct net_tap *tap = calloc(1, sizeof(*tap));
+	int fd = options->fd, ret;
+
+	if (!tap)
+		return err_set(e, ENOMEM, "out of memory");
+	tap->net = (struct net){
+		.ops = &tap_ops,
+		.loop = loop,
+		.info = {.offloads = NET_TX_CSUM | NET_TX_TSO4 | NET_TX_TSO6 | NET_RX_CSUM |
+				     NET_RX_TSO4 | NET_RX_TSO6,
+			 .link_up = true},
+	};
+	snprintf(tap->net.id, sizeof(tap->net.id), "%s", id);
+	if (options->ifname)
+		fd = attach(options->ifname, e);
+	ret = fd < 0 ? fd : set_up(fd, tap, e);
+	tap->source = (struct loop_fd){.fd = fd, .ready = tap_ready, .opaque = tap};
+	if (ret < 0) {
+		/* One that was passed in is still who passed it's. */
+		if (options->ifname)
+			fd_close(&fd);
+		free(tap);
+		return ret;
+	}
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	*out = &tap->net;
+	return 0;
+}
+
+/* ---- sarang net tap ---- */
+
+static int join_bridge(int control, const struct net_tap_create *create, struct err *e)
+{
+	struct ifreq request;
+
+	set_name(&request, create->bridge);
+	request.ifr_ifindex = (int)if_nametoindex(create->ifname);
+	if (!ioctl(control, SIOCBRADDIF, &request))
+		return 0;
+	if (errno == ENODEV)
+		return err_set(e, ENODEV, "there is no bridge %s to put %s on", create->bridge,
+			       create->ifname);
+	return err_errno(e, errno, "cannot put %s on the bridge %s", create->ifname,
+			 create->bridge);
+}
+
+static int bring_up(int control, const char *ifname, struct err *e)
+{
+	struct ifreq request;
+
+	set_name(&request, ifname);
+	if (ioctl(control, SIOCGIFFLAGS, &request) < 0)
+		return err_errno(e, errno, "cannot set up %s", ifname);
+	request.ifr_flags |= IFF_UP;
+	if (ioctl(control, SIOCSIFFLAGS, &request) < 0)
+		return err_errno(e, errno, "cannot set up %s", ifname);
+	return 0;
+}
+
+int net_tap_create(const struct net_tap_create *create, struct err *e)
+{
+	struct ifreq request;
+	int fd = -1, control = -1, ret = check_name(create->ifname, e);
+
+	if (!ret && if_nametoindex(create->ifname))
+		ret = err_set(e, EEXIST, "there is a network interface %s already", create->ifname);
+	if (!ret)
+		ret = fd = open_tun(e);
+	if (ret < 0)
+		return ret;
+	set_name(&request, create->ifname);
+	request.ifr_flags = TAP_FLAGS;
+	if (ioctl(fd, TUNSETIFF, &request) < 0) {
+		ret = err_errno(e, errno, "cannot make the tap device %s", create->ifname);
+		goto out;
+	}
+	ret = 0;
+	if (ioctl(fd, TUNSETOWNER, (unsigned long)create->user) < 0)
+		ret = err_errno(e, errno, "cannot give %s to user %u", create->ifname,
+				create->user);
+	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (!ret && create->bridge)
+		ret = join_bridge(control, create, e);
+	if (!ret)
+		ret = bring_up(control, create->ifname, e);
+	/* Last: until then it goes with the descriptor. */
+	if (!ret && ioctl(fd, TUNSETPERSIST, 1ul) < 0)
+		ret = err_errno(e, errno, "cannot make %s last", create->ifname);
+out:
+	fd_close(&control);
+	fd_close(&fd);
+	return ret;
+}
+
+int net_tap_delete(const char *ifname, struct err *e)
+{
+	int fd = attach(ifname, e), ret = 0;
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, TUNSETPERSIST, 0ul) < 0)
+		ret = err_errno(e, errno, "cannot remove the tap device %s", ifname);
+	fd_close(&fd);
+	return ret;
+}

@@ -1,0 +1,35 @@
+/* Networking over a tap device of the host: see tap.c. */
+#ifndef SARANG_NET_TAP_H
+#define SARANG_NET_TAP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "loop/loop.h"
+
+struct net;
+
+struct net_tap_options {
+	const char *ifname; /* an interface that is there; NULL: @fd is used */
+	int fd;             /* of a tap device that somebody has opened for us; taken over */
+};
+
+int net_tap_open(const char *id, const struct net_tap_options *options, struct loop *loop,
+		 struct net **out, struct err *e);
+
+/* For `sarang net tap`: what needs a privilege once. */
+struct net_tap_create {
+	const char *ifname;
+	const char *bridge; /* NULL: none */
+	uid_t user;         /* who may use it from then on */
+};
+
+/* Makes a lasting tap device, puts it on a bridge, and sets it up. 0, or -errno with a sentence;
+ * then nothing is left of it. */
+int net_tap_create(const struct net_tap_create *create, struct err *e);
+
+/* Removes one. 0, or -errno with a sentence: also where the interface is none of tap's. */
+int net_tap_delete(const char *ifname, struct err *e);
+
+#endif

@@ -1,0 +1,101 @@
+/* machine_config_finish on configurations that no command line can make. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "suite.h"
+
+START_TEST(defaults_are_those_of_the_manual)
+{
+	struct machine_config config;
+
+	memset(&config, 0xaa, sizeof(config));
+	machine_config_init(&config);
+	ck_assert_uint_eq(config.cpus, 1);
+	ck_assert_uint_eq(config.memory_bytes, MIB(512));
+	ck_assert_int_eq(config.console.kind, CHR_STDIO);
+	ck_assert_uint_eq(config.disk_count, 0);
+	ck_assert_uint_eq(config.timeout_ns, 0);
+	ck_assert_ptr_null(config.name);
+	ck_assert_int_eq(machine_config_finish(&config, NULL), -EINVAL);
+	machine_config_free(&config);
+	machine_config_free(&config);
+}
+END_TEST
+
+START_TEST(finishing_twice_changes_nothing)
+{
+	struct machine_config config;
+	struct err e = {0};
+
+	machine_config_init(&config);
+	config.kernel = strdup("/boot/vmlinuz");
+	config.memory_bytes = MIB(5) + 1;
+	ck_assert_int_eq(machine_config_finish(&config, &e), 0);
+	ck_assert_str_eq(config.name, "vmlinuz");
+	ck_assert_uint_eq(config.memory_bytes, MIB(5) + KIB(64));
+	ck_assert_int_eq(machine_config_finish(&config, &e), 0);
+	ck_assert_str_eq(config.name, "vmlinuz");
+	ck_assert_uint_eq(config.memory_bytes, MIB(5) + KIB(64));
+	machine_config_free(&config);
+}
+END_TEST
+
+START_TEST(settings_without_their_path_are_refused)
+{
+	struct machine_config config;
+	struct err e = {0};
+
+	machine_config_init(&config);
+	config.kernel = strdup("k");
+	config.console.kind = CHR_FILE;
+	ck_assert_int_eq(machine_config_finish(&config, &e), -EINVAL);
+	check_sentence(&e);
+	config.console.kind = CHR_UNIX;
+	ck_assert_int_eq(machine_config_finish(&config, &e), -EINVAL);
+	config.console.kind = CHR_NONE;
+	config.disk_count = 1;
+	ck_assert_int_eq(machine_config_finish(&config, &e), -EINVAL);
+	ck_assert_str_eq(e.text, "a disk has no file: use --disk FILE");
+	machine_config_free(&config);
+}
+END_TEST
+
+/* Whatever a file is called, its guest gets a name that is allowed. */
+START_TEST(made_names_are_valid_names)
+{
+	uint64_t state = unit_seed();
+	int i;
+
+	for (i = 0; i < 20000; i++) {
+		struct machine_config config;
+		struct err e = {0};
+		char path[100];
+		size_t n = 1 + unit_random(&state) % (sizeof(path) - 1), j;
+
+		for (j = 0; j < n; j++)
+			path[j] = unit_random(&state) % 3 ? (char)(1 + unit_random(&state) % 255)
+							  : "a./-_"[unit_random(&state) % 5];
+		path[n] = '\0';
+		machine_config_init(&config);
+		config.kernel = strdup(path);
+		ck_assert_msg(!machine_config_finish(&config, &e), "%s", e.text);
+		/* Now it is checked as if the user had given it. */
+		ck_assert_msg(!machine_config_finish(&config, &e), "%s", e.text);
+		ck_assert_uint_le(strlen(config.name), MACHINE_NAME_MAX);
+		machine_config_free(&config);
+	}
+}
+END_TEST
+
+TCase *case_config(void)
+{
+	TCase *c = tcase_create("config");
+
+	tcase_add_test(c, defaults_are_those_of_the_manual);
+	tcase_add_test(c, finishing_twice_changes_nothing);
+	tcase_add_test(c, settings_without_their_path_are_refused);
+	tcase_add_test(c, made_names_are_valid_names);
+	return c;
+}

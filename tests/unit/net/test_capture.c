@@ -1,0 +1,80 @@
+/* The file for Wireshark: blocks that follow each other without a gap, and hold the frames. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "net/capture.h"
+#include "tests.h"
+
+/* Walks the blocks of @bytes; returns how many there are of @type. */
+static unsigned count_blocks(const uint8_t *bytes, size_t len, uint32_t type)
+{
+	unsigned count = 0;
+	size_t at = 0;
+
+	while (at < len) {
+		uint32_t head[2], tail;
+
+		ck_assert_uint_le(at + 12, len);
+		memcpy(head, bytes + at, sizeof(head));
+		ck_assert_uint_eq(head[1] % 4, 0);
+		ck_assert_uint_le(at + head[1], len);
+		memcpy(&tail, bytes + at + head[1] - 4, 4);
+		ck_assert_uint_eq(tail, head[1]);
+		count += head[0] == type;
+		at += head[1];
+	}
+	return count;
+}
+
+START_TEST(two_cards_write_one_file)
+{
+	char path[] = "/tmp/sarang-capture-XXXXXX", frame[64];
+	static uint8_t bytes[65536];
+	struct net_capture *cards[2];
+	struct iovec iov[2] = {{frame, 10}, {frame + 10, 54}};
+	struct err e = {0};
+	int fd = mkstemp(path);
+	size_t i, len;
+
+	memset(frame, 0x5a, sizeof(frame));
+	ck_assert_int_eq(net_capture_begin(path, 2, &e), 0);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(net_capture_open(path, (unsigned)i, &cards[i], &e), 0);
+	/* Each length of padding, and a frame that ends before its buffers do. */
+	for (i = 1; i <= 64; i++)
+		net_capture_frame(cards[i % 2], i % 3 ? NET_TO_GUEST : NET_FROM_GUEST, iov, 2, i);
+	net_capture_frame(NULL, NET_TO_GUEST, iov, 2, 64);
+	for (i = 0; i < 2; i++)
+		net_capture_close(cards[i]);
+	len = (size_t)fd_pread_full(fd, bytes, sizeof(bytes), 0);
+	ck_assert_uint_eq(count_blocks(bytes, len, 0x0a0d0d0a), 1);
+	ck_assert_uint_eq(count_blocks(bytes, len, 1), 2);
+	ck_assert_uint_eq(count_blocks(bytes, len, 6), 64);
+	/* The last one: card 0, 64 bytes. */
+	ck_assert_mem_eq(bytes + len - 16 - 64, frame, 64);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_made_is_named)
+{
+	struct err e = {0};
+
+	ck_assert_int_lt(net_capture_begin("/nonesuch/x.pcapng", 1, &e), 0);
+	ck_assert_ptr_nonnull(strstr(e.text, "/nonesuch/x.pcapng"));
+}
+END_TEST
+
+TCase *capture_cases(void)
+{
+	TCase *tc = tcase_create("capture");
+
+	tcase_add_test(tc, two_cards_write_one_file);
+	tcase_add_test(tc, a_file_that_cannot_be_made_is_named);
+	return tc;
+}

@@ -1,0 +1,14 @@
+/* The suite of the net library. */
+#include "tests.h"
+
+Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("net");
+
+	suite_add_tcase(suite, header_cases());
+	suite_add_tcase(suite, address_cases());
+	suite_add_tcase(suite, limit_cases());
+	suite_add_tcase(suite, user_cases());
+	suite_add_tcase(suite, capture_cases());
+	return suite;
+}

@@ -1,0 +1,100 @@
+/*
+ * The chips of an aarch64 machine and where they are: QEMU's virt board. Fills the plan of a
+ * machine (arch/plan.h); pure but for the constructors, which the machine calls later.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "arch/arch.h"
+#include "chip/pl011.h"
+#include "chip/pl031.h"
+#include "chip/pl061.h"
+#include "chip/pvpanic.h"
+#include "layout.h"
+
+static int create_uart(const struct build_parts *parts, const struct plan_device *planned,
+		       const struct device_place *place, struct device **out, struct err *e)
+{
+	struct pl011_settings settings = {.id = planned->id, .chr = parts->console};
+
+	return pl011_new(parts->env, place, &settings, out, e);
+}
+
+static int create_rtc(const struct build_parts *parts, const struct plan_device *planned,
+		      const struct device_place *place, struct device **out, struct err *e)
+{
+	struct pl031_settings settings = {.id = planned->id};
+
+	return pl031_new(parts->env, place, &settings, out, e);
+}
+
+static int create_gpio(const struct build_parts *parts, const struct plan_device *planned,
+		       const struct device_place *place, struct device **out, struct err *e)
+{
+	struct pl061_settings settings = {.id = planned->id};
+
+	return pl061_new(parts->env, place, &settings, out, e);
+}
+
+static int create_pvpanic(const struct build_parts *parts, const struct plan_device *planned,
+			  const struct device_place *place, struct device **out, struct err *e)
+{
+	struct pvpanic_settings settings = {.id = planned->id};
+
+	return pvpanic_mmio_new(parts->env, place, &settings, out, e);
+}
+
+int arch_plan_chips(struct plan *plan, struct err *e)
+{
+	static const struct {
+		const char *id, *detail;
+		uint32_t base, len;
+		int spi;
+		unsigned flags;
+		int (*create)(const struct build_parts *parts, const struct plan_device *planned,
+			      const struct device_place *place, struct device **out, struct err *e);
+	} chips[] = {
+		{"uart0", "PL011 serial port: the console (ttyAMA0)", ARM64_UART0_BASE,
+		 PL011_REGION_LEN, ARM64_SPI_UART0, 0, create_uart},
+		{"rtc0", "PL031 real-time clock", ARM64_RTC_BASE, PL031_REGION_LEN, ARM64_SPI_RTC,
+		 0, create_rtc},
+		{"gpio0", "PL061 with the power button", ARM64_GPIO_BASE, PL061_REGION_LEN,
+		 ARM64_SPI_GPIO, PLAN_POWER_BUTTON, create_gpio},
+		{"pvpanic0", "panic notification", ARM64_PVPANIC_BASE, PVPANIC_REGION_LEN,
+		 PLAN_NO_IRQ, 0, create_pvpanic},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(chips); i++) {
+		struct plan_device *planned = plan_add(plan, e, "%s", chips[i].id);
+
+		if (!planned)
+			return e->code;
+		snprintf(planned->detail, sizeof(planned->detail), "%s", chips[i].detail);
+		plan_add_region(planned, BUS_MMIO, chips[i].base, chips[i].len);
+		planned->gsi = chips[i].spi;
+		planned->flags = chips[i].flags;
+		planned->create = chips[i].create;
+	}
+	return 0;
+}
+
+int arch_plan_virtio(struct plan *plan, struct plan_device *planned, struct err *e)
+{
+	unsigned slot = plan->virtio_count;
+
+	if (slot == ARM64_VIRTIO_COUNT)
+		return err_set(e, ENOSPC, "a machine has at most %u virtio devices",
+			       ARM64_VIRTIO_COUNT);
+	plan->virtio_count++;
+	plan_add_region(planned, BUS_MMIO, ARM64_VIRTIO_BASE + slot * ARM64_VIRTIO_STEP,
+			ARM64_VIRTIO_STEP);
+	planned->gsi = ARM64_SPI_VIRTIO + (int)slot;
+	planned->pulsed = true;
+	return 0;
+}
+
+void arch_press_power_button(struct device *button)
+{
+	pl061_press_power_button(button);
+}

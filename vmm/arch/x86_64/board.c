@@ -1,0 +1,116 @@
+/*
+ * The chips of an x86_64 machine and where they are: QEMU's microvm board with its serial port,
+ * clock and power registers. Fills the plan of a machine (arch/plan.h); pure but for the
+ * constructors, which the machine calls later.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "arch/arch.h"
+#include "chip/i8042.h"
+#include "chip/power.h"
+#include "chip/pvpanic.h"
+#include "chip/rtc.h"
+#include "chip/uart16550.h"
+#include "layout.h"
+
+static int create_uart(const struct build_parts *parts, const struct plan_device *planned,
+		       const struct device_place *place, struct device **out, struct err *e)
+{
+	struct uart16550_settings settings = {.id = planned->id, .chr = parts->console};
+
+	return uart16550_new(parts->env, place, &settings, out, e);
+}
+
+static int create_rtc(const struct build_parts *parts, const struct plan_device *planned,
+		      const struct device_place *place, struct device **out, struct err *e)
+{
+	struct rtc_settings settings = {.id = planned->id};
+
+	return rtc_new(parts->env, place, &settings, out, e);
+}
+
+static int create_i8042(const struct build_parts *parts, const struct plan_device *planned,
+			const struct device_place *place, struct device **out, struct err *e)
+{
+	struct i8042_settings settings = {.id = planned->id};
+
+	return i8042_new(parts->env, place, &settings, out, e);
+}
+
+static int create_pvpanic(const struct build_parts *parts, const struct plan_device *planned,
+			  const struct device_place *place, struct device **out, struct err *e)
+{
+	struct pvpanic_settings settings = {.id = planned->id};
+
+	return pvpanic_new(parts->env, place, &settings, out, e);
+}
+
+static int create_power(const struct build_parts *parts, const struct plan_device *planned,
+			const struct device_place *place, struct device **out, struct err *e)
+{
+	struct power_settings settings = {.id = planned->id};
+
+	return power_new(parts->env, place, &settings, out, e);
+}
+
+int arch_plan_chips(struct plan *plan, struct err *e)
+{
+	static const struct {
+		const char *id, *detail;
+		uint16_t port, len;
+		int gsi;
+		bool pulsed;
+		unsigned flags;
+		int (*create)(const struct build_parts *parts, const struct plan_device *planned,
+			      const struct device_place *place, struct device **out, struct err *e);
+	} chips[] = {
+		{"uart0", "16550A serial port: the console (ttyS0)", X86_PORT_UART0,
+		 UART16550_REGION_LEN, X86_GSI_UART0, false, 0, create_uart},
+		{"rtc0", "MC146818 real-time clock", X86_PORT_RTC, RTC_REGION_LEN, X86_GSI_RTC,
+		 false, 0, create_rtc},
+		{"i8042", "keyboard controller: reset only", X86_PORT_I8042, I8042_REGION_LEN,
+		 PLAN_NO_IRQ, false, 0, create_i8042},
+		{"pvpanic0", "panic notification", X86_PORT_PVPANIC, PVPANIC_REGION_LEN,
+		 PLAN_NO_IRQ, false, 0, create_pvpanic},
+		{"power0", "ACPI power-off, reset and power button", X86_PORT_POWER,
+		 POWER_REGION_LEN, X86_GSI_POWER, true, PLAN_POWER_BUTTON, create_power},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(chips); i++) {
+		struct plan_device *planned = plan_add(plan, e, "%s", chips[i].id);
+
+		if (!planned)
+			return e->code;
+		snprintf(planned->detail, sizeof(planned->detail), "%s", chips[i].detail);
+		plan_add_region(planned, BUS_PIO, chips[i].port, chips[i].len);
+		planned->gsi = chips[i].gsi;
+		planned->pulsed = chips[i].pulsed;
+		planned->flags = chips[i].flags;
+		planned->create = chips[i].create;
+	}
+	return 0;
+}
+
+int arch_plan_virtio(struct plan *plan, struct plan_device *planned, struct err *e)
+{
+	/* What the chips and a PC's habits (0 to 3, 13) leave of the IOAPIC's 24 lines. */
+	static const uint8_t gsis[] = {5, 6, 7, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+	unsigned slot = plan->virtio_count;
+
+	if (slot == ARRAY_SIZE(gsis))
+		return err_set(e, ENOSPC, "a machine has at most %zu virtio devices",
+			       ARRAY_SIZE(gsis));
+	plan->virtio_count++;
+	plan_add_region(planned, BUS_MMIO, X86_VIRTIO_BASE + slot * X86_VIRTIO_STEP,
+			X86_VIRTIO_STEP);
+	planned->gsi = gsis[slot];
+	planned->pulsed = true;
+	return 0;
+}
+
+void arch_press_power_button(struct device *button)
+{
+	power_press_button(button);
+}

@@ -1,0 +1,200 @@
+/* sarang disk create. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/size.h"
+#include "base/util.h"
+#include "block/qcow2_tools.h"
+#include "cli/disk.h"
+
+static bool is(const char *text, const char *value)
+{
+	return text && !strcmp(text, value);
+}
+
+/* Writes zeroes to all of the disk: space that is surely there. */
+static int fill(struct blk *blk, struct err *e)
+{
+	uint64_t size = blk->info.capacity_bytes, at, len;
+	void *zeroes = aligned_alloc(4096, MIB(1));
+	int ret = zeroes ? 0 : -ENOMEM;
+
+	if (zeroes)
+		memset(zeroes, 0, MIB(1));
+	for (at = 0; !ret && at < size && !disk_interrupted(); at += len) {
+		len = MIN(size - at, MIB(1));
+		ret = blk_pwrite(blk, at, zeroes, len);
+	}
+	free(zeroes);
+	if (!ret && disk_interrupted())
+		return err_set(e, EINTR, "interrupted");
+	return ret < 0 ? err_errno(e, -ret, "cannot fill the new disk") : 0;
+}
+
+static int make_raw(const char *path, const struct disk_recipe *recipe, struct err *e)
+{
+	const char *prealloc = recipe->settings->prealloc;
+	struct blk_options options = {.path = path, .format = "raw"};
+	struct disk disk;
+	int fd = open(path, O_RDWR | O_CLOEXEC), ret = 0;
+
+	if (fd < 0)
+		return err_errno(e, errno, "cannot open %s", path);
+	if (ftruncate(fd, (off_t)recipe->size_bytes) < 0 && errno != EINVAL)
+		ret = err_errno(e, errno, "cannot make %s %llu bytes long", path,
+				(unsigned long long)recipe->size_bytes);
+	if (!ret && is(prealloc, "falloc"))
+		ret = posix_fallocate(fd, 0, (off_t)recipe->size_bytes);
+	if (ret > 0)
+		ret = err_errno(e, ret, "cannot reserve space for %s", path);
+	close(fd);
+	if (ret < 0 || !is(prealloc, "full"))
+		return ret;
+	ret = disk_open(&disk, &options, e);
+	if (ret < 0)
+		return ret;
+	ret = fill(disk.blk, e);
+	disk_close(&disk);
+	return ret;
+}
+
+static int preallocate(const char *path, const struct disk_recipe *recipe, struct err *e)
+{
+	const char *mode = recipe->settings->prealloc;
+	struct blk_options options = {.path = path, .format = "qcow2"};
+	struct disk disk;
+	int ret;
+
+	if (!mode || is(mode, "off"))
+		return 0;
+	ret = disk_open(&disk, &options, e);
+	if (ret < 0)
+		return ret;
+	ret = qcow2_preallocate(qcow2_of(disk.blk), !is(mode, "metadata"), e);
+	if (!ret && is(mode, "full"))
+		ret = fill(disk.blk, e);
+	disk_close(&disk);
+	return ret;
+}
+
+static int make_qcow2(const char *path, const struct disk_recipe *recipe, struct err *e)
+{
+	const struct disk_settings *settings = recipe->settings;
+	struct qcow2_create_options options = {
+		.size_bytes = recipe->size_bytes,
+		.compression = is(settings->compression, "zstd") ? QCOW2_ZSTD : QCOW2_DEFLATE,
+		.backing_name = recipe->backing,
+		.backing_format = recipe->backing_format,
+	};
+	struct file_options file_options = {.path = path};
+	struct loop *loop;
+	struct file *file;
+	int ret;
+
+	if (settings->cluster_bytes & (settings->cluster_bytes - 1))
+		return err_set(e, EINVAL, "--cluster is a power of two, from 512 to 2M");
+	if (settings->cluster_bytes)
+		options.cluster_bits = (unsigned)__builtin_ctzll(settings->cluster_bytes);
+	ret = loop_new(&loop, e);
+	if (ret < 0)
+		return ret;
+	ret = file_open(&file_options, loop, &file, e);
+	if (!ret) {
+		ret = qcow2_create(file, &options, e);
+		file_close(file);
+	}
+	loop_free(loop);
+	return ret < 0 ? ret : preallocate(path, recipe, e);
+}
+
+int disk_make(const char *path, const struct disk_recipe *recipe, struct err *e)
+{
+	if (is(recipe->format, "qcow2"))
+		return make_qcow2(path, recipe, e);
+	if (recipe->backing || recipe->settings->cluster_bytes || recipe->settings->compression)
+		return err_set(e, EINVAL,
+			       "a raw image has no backing file, clusters or "
+			       "compression: use -f qcow2");
+	if (is(recipe->settings->prealloc, "metadata"))
+		return err_set(e, EINVAL, "a raw image has no metadata to preallocate");
+	return make_raw(path, recipe, e);
+}
+
+/* The size of the backing file, which has to be there. 0 or -errno with a sentence. */
+static int backing_size(const char *image, const struct disk_settings *settings, uint64_t *size,
+			struct err *e)
+{
+	const char *slash = strrchr(image, '/');
+	struct blk_options options = {
+		.format = settings->backing_format,
+		.read_only = true,
+		.backing_ok = true,
+	};
+	struct blk_info info;
+	char *path;
+	int ret;
+
+	if (asprintf(&path, "%.*s%s",
+		     slash && settings->backing[0] != '/' ? (int)(slash - image) + 1 : 0, image,
+		     settings->backing) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	options.path = path;
+	ret = blk_probe(&options, &info, e);
+	if (!ret)
+		*size = info.capacity_bytes;
+	free(path);
+	return ret;
+}
+
+static int run(const struct disk_settings *settings, char *const *operands, size_t count,
+	       struct err *e)
+{
+	struct disk_recipe recipe = {
+		.format = settings->format ? settings->format : "raw",
+		.settings = settings,
+		.backing = settings->backing,
+		.backing_format = settings->backing_format,
+	};
+	struct disk_new file;
+	int ret = 0;
+
+	if (!settings->backing != !settings->backing_format)
+		return err_set(e, EINVAL,
+			       "-b BASE and -F FORMAT go together: a backing file's "
+			       "format is never guessed");
+	if (settings->backing)
+		ret = backing_size(operands[0], settings, &recipe.size_bytes, e);
+	if (ret < 0)
+		return ret;
+	if (count > 1) {
+		if (size_parse(operands[1], 1, &recipe.size_bytes) < 0)
+			return err_set(e, EINVAL, "%s is not a size such as 20G", operands[1]);
+	} else if (!settings->backing) {
+		return err_set(e, EINVAL, "how large? sarang disk create FILE SIZE");
+	}
+	if (recipe.size_bytes % 512 || !recipe.size_bytes)
+		return err_set(e, EINVAL, "a disk's size is a multiple of 512 bytes");
+	disk_catch_signals();
+	ret = disk_new_begin(&file, operands[0], e);
+	if (!ret)
+		ret = disk_make(file.temporary, &recipe, e);
+	if (!ret)
+		ret = disk_new_commit(&file, e);
+	disk_new_abandon(&file);
+	return ret;
+}
+
+const struct disk_verb disk_create = {
+	.name = "create",
+	.usage =
+		"[-f raw|qcow2] [--prealloc MODE] [-b BASE -F FORMAT] [--cluster SIZE] FILE [SIZE]",
+	.options = " format prealloc backing backing-format cluster compression ",
+	.operands_min = 1,
+	.operands_max = 2,
+	.run = run,
+};

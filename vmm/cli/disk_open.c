@@ -1,0 +1,165 @@
+/* sarang disk: opening images, and putting new ones in place. See disk.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "block/qcow2_tools.h"
+#include "cli/disk.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void note_signal(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+void disk_catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = note_signal};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+bool disk_interrupted(void)
+{
+	return interrupted;
+}
+
+int disk_open(struct disk *disk, const struct blk_options *options, struct err *e)
+{
+	int ret;
+
+	*disk = (struct disk){0};
+	ret = loop_new(&disk->loop, e);
+	if (!ret)
+		ret = blk_open(options, disk->loop, &disk->blk, e);
+	if (ret < 0)
+		disk_close(disk);
+	return ret;
+}
+
+void disk_close(struct disk *disk)
+{
+	blk_close(disk->blk);
+	loop_free(disk->loop);
+	*disk = (struct disk){0};
+}
+
+/* 1 when @path begins as a qcow2 does, 0 when not, -errno with a sentence. */
+static int looks_like_qcow2(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	unsigned char magic[4] = {0};
+	ssize_t got;
+
+	if (fd < 0)
+		return err_errno(e, errno, "cannot open disk %s", path);
+	got = fd_pread_full(fd, magic, sizeof(magic), 0);
+	close(fd);
+	return got == sizeof(magic) && get_be32(magic) == QCOW2_MAGIC;
+}
+
+const char *disk_read_format(const char *path, const char *said, struct err *e)
+{
+	int ret = said ? 0 : looks_like_qcow2(path, e);
+
+	if (ret < 0)
+		return NULL;
+	return said ? said : ret ? "qcow2" : "raw";
+}
+
+const char *disk_write_format(const char *path, const char *said, struct err *e)
+{
+	int ret = said ? 0 : looks_like_qcow2(path, e);
+
+	if (ret > 0)
+		err_set(e, EINVAL,
+			"disk %s looks like a qcow2 image, which a raw disk's guest may have "
+			"written: say which it is with -f qcow2 or -f raw",
+			path);
+	return ret ? NULL : said ? said : "raw";
+}
+
+int disk_new_begin(struct disk_new *file, const char *path, struct err *e)
+{
+	struct stat st;
+	int fd;
+
+	struct file_options options = {.path = path};
+	struct file_desc desc;
+	int ret;
+
+	*file = (struct disk_new){.path = path};
+	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
+		file->device = true;
+	else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(e, EINVAL, "%s is there, and is not a file", path);
+	/* An image that somebody uses must not disappear from under him. */
+	if (!file->device && stat(path, &st) == 0) {
+		ret = file_desc_open(&desc, &options, e);
+		if (ret < 0)
+			return ret;
+		file_desc_close(&desc);
+	}
+	if (asprintf(&file->temporary, file->device ? "%s" : "%s.%d.part", path, (int)getpid()) <
+	    0) {
+		file->temporary = NULL;
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	if (file->device)
+		return 0;
+	fd = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0) {
+		ret = err_errno(e, errno, "cannot create %s", file->temporary);
+
+		free(file->temporary);
+		file->temporary = NULL;
+		return ret;
+	}
+	close(fd);
+	return 0;
+}
+
+/* Makes the new name itself durable. */
+static void sync_folder(const char *path)
+{
+	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+	int fd;
+
+	if (slash)
+		slash[1] = '\0';
+	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+	free(folder);
+}
+
+int disk_new_commit(struct disk_new *file, struct err *e)
+{
+	if (!file->device && rename(file->temporary, file->path) < 0)
+		return err_errno(e, errno, "cannot put %s in place", file->path);
+	if (!file->device)
+		sync_folder(file->path);
+	free(file->temporary);
+	file->temporary = NULL;
+	return 0;
+}
+
+void disk_new_abandon(struct disk_new *file)
+{
+	if (file->temporary && !file->device)
+		unlink(file->temporary);
+	free(file->temporary);
+	file->temporary = NULL;
+}

@@ -1,0 +1,292 @@
+/* A machine's network cards, from their settings to the devices: see network.h. */
+#include "machine/network.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+#include "base/util.h"
+#include "machine/devices.h"
+#include "net/capture.h"
+#include "net/net.h"
+#include "net/tap.h"
+#include "virtio/net.h"
+
+/* RFC 1035: one label. */
+#define HOSTNAME_MAX 63
+/* How long a card's thread looks for the next frame before it sleeps: about what a wake-up costs.
+ */
+#define NET_POLL_MAX_NS 50000
+
+void machine_nets_free(struct machine_config *config)
+{
+	unsigned i;
+
+	for (i = 0; i < config->net_count; i++) {
+		free(config->nets[i].kind);
+		free(config->nets[i].mac);
+		free(config->nets[i].forwards);
+		free(config->nets[i].hostname);
+		free(config->nets[i].ifname);
+		free(config->nets[i].fd);
+		free(config->nets[i].bps);
+	}
+	config->net_count = 0;
+}
+
+/* ---- checks ---- */
+
+/* Parses the next of the rules at *@text into @forward; false: there is none. -errno in *@ret. */
+static bool next_forward(const char **text, struct net_forward *forward, int *ret, struct err *e)
+{
+	size_t len;
+	char *rule;
+
+	*text += strspn(*text, " ");
+	len = strcspn(*text, " ");
+	if (!len)
+		return false;
+	rule = strndup(*text, len);
+	*ret = rule ? net_forward_parse(rule, forward, e) : err_set(e, ENOMEM, "out of memory");
+	free(rule);
+	*text += len;
+	return !*ret;
+}
+
+static int check_forwards(const struct net_config *net, struct err *e)
+{
+	const char *text = net->forwards ? net->forwards : "";
+	struct net_forward forward;
+	unsigned count = 0;
+	int ret = 0;
+
+	while (next_forward(&text, &forward, &ret, e))
+		if (++count > NET_FORWARDS_MAX)
+			return err_set(e, EINVAL, "hostfwd is given too often: at most %d times",
+				       NET_FORWARDS_MAX);
+	return ret;
+}
+
+static int check_hostname(const char *name, struct err *e)
+{
+	const char *p;
+
+	if (!*name || strlen(name) > HOSTNAME_MAX)
+		return err_set(e, EINVAL, "hostname= has 1 to %d characters, not %zu", HOSTNAME_MAX,
+			       strlen(name));
+	for (p = name; *p; p++)
+		if (!isalnum((unsigned char)*p) && (*p != '-' || p == name))
+			return err_set(e, EINVAL,
+				       "hostname=%s: a host name holds letters, digits and, not in "
+				       "front, \"-\"",
+				       name);
+	return 0;
+}
+
+static int check_user(const struct net_config *net, struct err *e)
+{
+	if (net->mtu && (net->mtu < NET_USER_MTU_MIN || net->mtu > NET_USER_MTU_MAX))
+		return err_set(e, EINVAL, "mtu=%u is not from %d to %d", net->mtu, NET_USER_MTU_MIN,
+			       NET_USER_MTU_MAX);
+	return check_forwards(net, e);
+}
+
+/* 0 to INT_MAX, or -1. */
+static int parse_fd(const char *text)
+{
+	long value;
+	char *end;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	return errno || *end || !isdigit((unsigned char)*text) || value > INT_MAX ? -1 : (int)value;
+}
+
+static int check_tap(const struct net_config *net, struct err *e)
+{
+	if (!net->ifname == !net->fd)
+		return err_set(e, EINVAL, "a tap device is named by either ifname=NAME or fd=N");
+	if (net->fd && parse_fd(net->fd) < 0)
+		return err_set(e, EINVAL, "fd=%s is not the number of a descriptor", net->fd);
+	return 0;
+}
+
+/* A setting that means nothing to this kind of network was meant to do something. */
+static int check_foreign(const struct net_config *net, struct err *e)
+{
+	bool user = !strcmp(net->kind, "user"), tap = !strcmp(net->kind, "tap");
+	const struct {
+		const char *name;
+		bool given, fits;
+	} settings[] = {
+		{"hostfwd", net->forwards, user},    {"hostname", net->hostname, user},
+		{"restrict", net->restricted, user}, {"mtu", net->mtu, user},
+		{"ifname", net->ifname, tap},        {"fd", net->fd, tap},
+		{"mac", net->mac, user || tap},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		if (settings[i].given && !settings[i].fits)
+			return err_set(e, EINVAL, "%s= means nothing to a network of this kind",
+				       settings[i].name);
+	return 0;
+}
+
+/* "800k", "10M", "2.5G": bits a second, in decimal units as networks have them. 0: it is none. */
+static uint64_t parse_bps(const char *text)
+{
+	static const char units[] = "kMGT";
+	double value, unit = 1;
+	const char *at;
+	char *end;
+
+	value = strtod(text, &end);
+	if (end == text || !isdigit((unsigned char)*text))
+		return 0;
+	if (*end && (at = strchr(units, *end))) {
+		for (; at >= units; at--)
+			unit *= 1000;
+		end++;
+	}
+	value *= unit;
+	if (*end || !(value >= (double)NET_LIMIT_BPS_MIN && value <= (double)NET_LIMIT_BPS_MAX))
+		return 0;
+	return (uint64_t)value;
+}
+
+static int check_net(const struct net_config *net, struct err *e)
+{
+	uint8_t mac[NET_MAC_BYTES];
+	int ret = 0;
+
+	if (!strcmp(net->kind, "user"))
+		ret = check_user(net, e);
+	else if (!strcmp(net->kind, "tap"))
+		ret = check_tap(net, e);
+	else if (strcmp(net->kind, "none") != 0)
+		return err_set(e, EINVAL, "unknown kind of network; known: user, tap, none");
+	if (!ret)
+		ret = check_foreign(net, e);
+	if (!ret && net->bps && !parse_bps(net->bps))
+		ret = err_set(
+			e, EINVAL,
+			"bps=%s is not a number of bits a second, from 1k to 10T, such as 10M",
+			net->bps);
+	if (!ret && net->mac)
+		ret = net_mac_parse(net->mac, mac, e);
+	if (!ret && net->hostname)
+		ret = check_hostname(net->hostname, e);
+	return ret;
+}
+
+int machine_nets_finish(struct machine_config *config, struct err *e)
+{
+	unsigned i;
+	int ret;
+
+	for (i = 0; i < config->net_count; i++) {
+		ret = check_net(&config->nets[i], e);
+		if (ret < 0)
+			return err_prefix(e, "--net %s", config->nets[i].kind);
+		if (!strcmp(config->nets[i].kind, "none") && config->net_count > 1)
+			return err_set(
+				e, EINVAL,
+				"--net none contradicts the other --net: it means no network "
+				"at all");
+	}
+	if (config->net_count && !strcmp(config->nets[0].kind, "none"))
+		machine_nets_free(config);
+	if (config->pcap && !config->net_count)
+		return err_set(e, EINVAL, "--pcap %s: there is no network to write down; see --net",
+			       config->pcap);
+	return 0;
+}
+
+/* ---- of finished settings ---- */
+
+/* The same each time for the same machine, so that the guest knows its card again. */
+static void get_mac(const struct machine_config *config, unsigned index, uint8_t mac[NET_MAC_BYTES])
+{
+	const struct net_config *net = &config->nets[index];
+	struct strbuf seed = {0};
+
+	if (net->mac) {
+		(void)net_mac_parse(net->mac, mac, NULL);
+		return;
+	}
+	strbuf_addf(&seed, "%s %s %u", config->name, net->ifname ? net->ifname : net->kind, index);
+	net_mac_make(seed.data, mac);
+	strbuf_free(&seed);
+}
+
+const char *machine_net_detail(const struct machine_config *config, unsigned index,
+			       char text[MACHINE_NET_DETAIL_MAX])
+{
+	const struct net_config *net = &config->nets[index];
+	char mac_text[NET_MAC_TEXT_MAX];
+	uint8_t mac[NET_MAC_BYTES];
+
+	get_mac(config, index, mac);
+	snprintf(text, MACHINE_NET_DETAIL_MAX, "%s%s%s, %s%s", net->kind, net->ifname ? " " : "",
+		 net->ifname ? net->ifname : "", net_mac_format(mac, mac_text),
+		 net->restricted ? ", restricted" : "");
+	return text;
+}
+
+void machine_net_user(const struct machine_config *config, unsigned index,
+		      struct net_user_options *user)
+{
+	const struct net_config *net = &config->nets[index];
+	const char *text = net->forwards ? net->forwards : "";
+	int ret = 0;
+
+	memset(user, 0, sizeof(*user));
+	user->mtu_bytes = (uint16_t)(net->mtu ? net->mtu : NET_USER_MTU_DEFAULT);
+	user->restricted = net->restricted;
+	user->hostname = net->hostname;
+	if (strcmp(net->kind, "user") != 0)
+		return;
+	while (user->forward_count < NET_FORWARDS_MAX &&
+	       next_forward(&text, &user->forwards[user->forward_count], &ret, NULL))
+		user->forward_count++;
+}
+
+int machine_create_net(const struct build_parts *parts, const struct plan_device *planned,
+		       const struct device_place *place, struct device **out, struct err *e)
+{
+	struct net_user_options user;
+	const struct net_config *net = &parts->config->nets[planned->index];
+	struct net_tap_options tap = {
+		.ifname = net->ifname,
+		.fd = net->fd ? parse_fd(net->fd) : -1,
+	};
+	struct net_options options = {
+		.kind = strcmp(net->kind, "tap") ? NET_USER : NET_TAP,
+		.id = planned->id,
+		.user = &user,
+		.tap = &tap,
+		.bits_per_s = net->bps ? parse_bps(net->bps) : 0,
+		.frames_per_s = net->pps,
+		.capture = parts->config->pcap,
+		.card = planned->index,
+	};
+	struct virtio_net_settings settings = {
+		.id = planned->id,
+		.options = &options,
+		.pairs = 1,
+		.poll_max_ns = NET_POLL_MAX_NS,
+	};
+	int ret = 0;
+
+	get_mac(parts->config, planned->index, settings.mac);
+	machine_net_user(parts->config, planned->index, &user);
+	/* The first card makes the file for all. */
+	if (options.capture && planned->index == 0)
+		ret = net_capture_begin(options.capture, parts->config->net_count, e);
+	return ret < 0 ? ret : virtio_net_new(parts->env, place, &settings, out, e);
+}

@@ -1,0 +1,74 @@
+/*
+ * TERM, INT and HUP end the guest in order: they are blocked before anything is built, taken by the
+ * main loop through a signalfd, and sent to this process again when all is cleaned up.
+ */
+#include <errno.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/util.h"
+#include "machine/private.h"
+
+/* Those that the caller wants ignored (nohup) stay ignored. */
+static sigset_t ending_signals(void)
+{
+	static const int ending[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction action;
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(ending); i++)
+		if (!sigaction(ending[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(&set, ending[i]);
+	return set;
+}
+
+void signals_block(struct signals *signals)
+{
+	sigset_t set = ending_signals();
+
+	signals->source.fd = -1;
+	pthread_sigmask(SIG_BLOCK, &set, &signals->old_mask);
+}
+
+static void signal_arrived(void *opaque, uint32_t events)
+{
+	struct signals *signals = opaque;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(signals->source.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	signals->machine->end_signal = (int)info.ssi_signo;
+	machine_finish(signals->machine, MACHINE_END_SIGNAL, "a signal");
+}
+
+int signals_watch(struct signals *signals, struct machine *machine, struct err *e)
+{
+	sigset_t set = ending_signals();
+	int ret;
+
+	signals->machine = machine;
+	signals->source = (struct loop_fd){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.events = EPOLLIN,
+		.ready = signal_arrived,
+		.opaque = signals,
+	};
+	ret = signals->source.fd < 0 ? -errno : loop_add_fd(machine->loop, &signals->source);
+	return ret < 0 ? err_errno(e, -ret, "cannot watch for signals") : 0;
+}
+
+void signals_unwatch(struct signals *signals)
+{
+	if (signals->machine)
+		loop_del_fd(signals->machine->loop, &signals->source);
+	fd_close(&signals->source.fd);
+}
+
+void signals_restore(struct signals *signals)
+{
+	pthread_sigmask(SIG_SETMASK, &signals->old_mask, NULL);
+}
