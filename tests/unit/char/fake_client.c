@@ -13,7 +13,8 @@ static size_t can_receive(void *opaque)
 	uint64_t r = unit_random(&client->seed);
 
 	client->asked++;
-	client->granted = client->closed || r % 4 == 0 ? 0 : 1 + (r >> 8) % 97;
+	client->granted =
+		client->closed || (r % 4 == 0 && !client->generous) ? 0 : 1 + (r >> 8) % 97;
 	return client->granted;
 }
 
@@ -79,6 +80,13 @@ void fake_run(struct fake_client *client, unsigned rounds)
 		loop_run_once(client->loop, 2);
 		chr_accept(client->chr);
 	}
+}
+
+void fake_settle(struct fake_client *client)
+{
+	client->generous = true;
+	fake_run(client, 10);
+	client->generous = false;
 }
 
 void fake_run_until(struct fake_client *client, size_t len)

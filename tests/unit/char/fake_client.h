@@ -13,6 +13,7 @@ struct fake_client {
 	struct chr *chr;
 	uint64_t seed;
 	bool closed;    /* takes nothing */
+	bool generous;  /* never takes nothing */
 	size_t granted; /* what can_receive said last */
 	unsigned asked; /* how often it was asked */
 	unsigned writable;
@@ -31,6 +32,9 @@ void fake_run_until(struct fake_client *client, size_t len);
 
 /* Runs the loop a few rounds without waiting for anything in particular. */
 void fake_run(struct fake_client *client, unsigned rounds);
+
+/* Enough rounds for the console to notice who came and who left, whatever the seed. */
+void fake_settle(struct fake_client *client);
 
 /* Bytes that nobody expects, freed by the caller. */
 uint8_t *fake_bytes(size_t len);

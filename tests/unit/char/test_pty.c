@@ -30,6 +30,8 @@ static void expect_text(struct fake_client *client, int fd, const char *text)
 		if (n > 0)
 			got += (size_t)n;
 		seen[got] = 0;
+		if (got > sizeof(seen) / 2 && !strstr(seen, text))
+			got = 0;
 		chr_write(client->chr, (const uint8_t *)text, strlen(text));
 		fake_run(client, 20);
 	}

@@ -89,9 +89,9 @@ START_TEST(output_without_a_client_is_dropped)
 
 	fake_open(&client, CHR_UNIX, path);
 	say(&client, "nobody hears this");
-	fake_run(&client, 3);
+	fake_settle(&client);
 	user = connect_user();
-	fake_run(&client, 3);
+	fake_settle(&client);
 	say(&client, "hello");
 	expect_text(&client, user, "hello");
 	ck_assert_int_eq(write(user, "guest", 5), 5);
@@ -108,12 +108,12 @@ START_TEST(one_client_after_the_other)
 
 	fake_open(&client, CHR_UNIX, path);
 	first = connect_user();
-	fake_run(&client, 3);
+	fake_settle(&client);
 	second = connect_user();
 	say(&client, "one");
 	expect_text(&client, first, "one");
 	ck_assert_int_eq(write(second, "2", 1), 1);
-	fake_run(&client, 5);
+	fake_settle(&client);
 	ck_assert_uint_eq(client.len, 0);
 	close(first);
 	fake_run_until(&client, 1);
@@ -136,14 +136,14 @@ START_TEST(client_that_leaves_at_once_is_heard)
 	user = connect_user();
 	ck_assert_int_eq(write(user, "poweroff\n", 9), 9);
 	close(user);
-	fake_run(&client, 5);
+	fake_settle(&client);
 	say(&client, "output to nobody");
-	fake_run(&client, 5);
+	fake_settle(&client);
 	client.closed = false;
 	fake_run_until(&client, 9);
-	fake_run(&client, 20);
+	fake_settle(&client);
 	user = connect_user();
-	fake_run(&client, 3);
+	fake_settle(&client);
 	say(&client, "next");
 	expect_text(&client, user, "next");
 	fake_close(&client);
@@ -161,13 +161,13 @@ START_TEST(client_that_only_stops_sending_still_reads)
 	ck_assert_int_eq(write(user, "ls\n", 3), 3);
 	shutdown(user, SHUT_WR);
 	fake_run_until(&client, 3);
-	fake_run(&client, 20);
+	fake_settle(&client);
 	say(&client, "result");
 	expect_text(&client, user, "result");
 	close(user);
-	fake_run(&client, 5);
+	fake_settle(&client);
 	user = connect_user();
-	fake_run(&client, 3);
+	fake_settle(&client);
 	say(&client, "next");
 	expect_text(&client, user, "next");
 	fake_close(&client);
@@ -210,9 +210,9 @@ START_TEST(live_socket_is_left_alone)
 	fake_open(&client, CHR_UNIX, path);
 	ck_assert_int_eq(open_console(&e), -EADDRINUSE);
 	ck_assert_ptr_nonnull(strstr(e.text, path));
-	fake_run(&client, 3);
+	fake_settle(&client);
 	user = connect_user();
-	fake_run(&client, 3);
+	fake_settle(&client);
 	say(&client, "still here");
 	expect_text(&client, user, "still here");
 	fake_close(&client);

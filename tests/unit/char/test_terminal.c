@@ -109,6 +109,25 @@ static void show_break(void *opaque)
 	tell('B');
 }
 
+static const int ending_signals[] = {SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE,  SIGQUIT,
+				     SIGTERM, SIGINT,  SIGHUP, SIGSYS, SIGKILL, SIGUSR1};
+
+/*
+ * Neither the handlers of the test runner, nor what a shell or nohup made its jobs ignore. The
+ * sanitizers' handlers stay, as the faults of a real crash would find them.
+ */
+static void default_signals(void)
+{
+	struct sigaction now;
+	size_t i;
+
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	for (i = 0; i < ARRAY_SIZE(ending_signals); i++)
+		if (!sigaction(ending_signals[i], NULL, &now) && now.sa_handler == SIG_IGN)
+			signal(ending_signals[i], SIG_DFL);
+}
+
 /* The child: a console on its terminal. Runs until it is ended or the user quits. */
 static _Noreturn void play(bool deaf, bool background)
 {
@@ -127,9 +146,7 @@ static _Noreturn void play(bool deaf, bool background)
 	int fd;
 
 	setrlimit(RLIMIT_CORE, &none);
-	/* Not the test runner's handlers. */
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
+	default_signals();
 	setsid();
 	ioctl(slave, TIOCSCTTY, 0);
 	if (background) {
@@ -189,9 +206,6 @@ START_TEST(restored_when_it_is_closed)
 	ck_assert_int_eq(told(), '.');
 }
 END_TEST
-
-static const int ending_signals[] = {SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE,  SIGQUIT,
-				     SIGTERM, SIGINT,  SIGHUP, SIGSYS, SIGKILL, SIGUSR1};
 
 /* Those that cannot be caught, or are not, are the guard's. */
 START_TEST(restored_after_a_signal)
