@@ -16,6 +16,7 @@
 #include "block/desc.h"
 #include "block/file.h"
 #include "block/format.h"
+#include "block/overlay.h"
 #include "block/qcow2.h"
 #include "block/raw.h"
 
@@ -222,9 +223,27 @@ static void file_options_from(struct file_options *to, const struct blk_options 
 {
 	*to = (struct file_options){
 		.path = options->path,
-		.read_only = options->read_only,
+		.read_only = options->read_only || options->ephemeral,
 		.direct = options->direct,
 	};
+}
+
+static int open_ephemeral(const struct blk_options *options, struct loop *loop, struct blk **out,
+			  struct err *e)
+{
+	struct blk_options below = *options;
+	struct blk *base;
+	int ret;
+
+	below.ephemeral = false;
+	below.read_only = true;
+	ret = blk_open(&below, loop, &base, e);
+	if (ret < 0)
+		return ret;
+	ret = overlay_open(base, options->path, out, e);
+	if (ret < 0)
+		blk_close(base);
+	return ret;
 }
 
 int blk_open(const struct blk_options *options, struct loop *loop, struct blk **out, struct err *e)
@@ -236,6 +255,8 @@ int blk_open(const struct blk_options *options, struct loop *loop, struct blk **
 
 	if (!format)
 		return -EINVAL;
+	if (options->ephemeral)
+		return open_ephemeral(options, loop, out, e);
 	file_options_from(&file_options, options);
 	ret = file_open(&file_options, loop, &file, e);
 	if (ret < 0)
@@ -261,5 +282,7 @@ int blk_probe(const struct blk_options *options, struct blk_info *info, struct e
 		return ret;
 	ret = format->describe(&desc, info, e);
 	file_desc_close(&desc);
+	info->read_only = options->read_only;
+	info->ephemeral = options->ephemeral;
 	return ret;
 }

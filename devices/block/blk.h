@@ -63,6 +63,7 @@ struct blk_info {
 	uint32_t align_bytes;    /* alignment that iovec addresses need for direct I/O; 1: none */
 	uint32_t discard_bytes;  /* granularity of discard; 0: discard does nothing */
 	bool read_only;
+	bool ephemeral;     /* what is written is gone when it is closed */
 	const char *format; /* "raw", "qcow2" */
 };
 
@@ -112,6 +113,7 @@ struct blk_options {
 	const char *format; /* "raw", "qcow2"; NULL: raw (never guessed for writing) */
 	bool read_only;
 	bool direct;     /* O_DIRECT: past the host's page cache */
+	bool ephemeral;  /* the file is a base that is only read: see overlay.h */
 	bool backing_ok; /* files that the image names may lie outside of its own directory */
 	unsigned depth;  /* of the chain above it: 0 for all but a backing file */
 	bool no_backing; /* for tools: leaves the backing file closed; it reads as zeroes */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/strbuf.h"
 #include "base/util.h"
 #include "block/lock.h"
 
@@ -212,6 +213,58 @@ int file_desc_open(struct file_desc *desc, const struct file_options *options, s
 		ret = examine_direct(desc, e);
 	if (!desc->direct)
 		desc->mem_align = desc->offset_align = 1;
+	if (ret < 0)
+		file_desc_close(desc);
+	return ret;
+}
+
+/* Where the host's file system has no O_TMPFILE, the name is there for a moment. */
+static int open_unnamed(const char *dir)
+{
+	int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	struct strbuf path = {0};
+	char *name;
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd < 0 ? -errno : fd;
+	strbuf_addf(&path, "%s/sarang-XXXXXX", dir);
+	name = strbuf_take(&path);
+	fd = mkostemp(name, O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	else
+		unlink(name);
+	free(name);
+	return fd;
+}
+
+int file_desc_temporary(struct file_desc *desc, const char *base, struct err *e)
+{
+	const char *dir = getenv("TMPDIR");
+	struct strbuf path = {0};
+	struct stat st;
+	int ret = 0;
+
+	if (!dir || !*dir)
+		dir = "/var/tmp";
+	*desc = (struct file_desc){
+		.temporary = true,
+		.mem_align = 1,
+		.offset_align = 1,
+		.physical_bytes = SECTOR,
+	};
+	desc->fd = open_unnamed(dir);
+	if (desc->fd < 0)
+		return err_errno(e, -desc->fd,
+				 "disk %s: cannot make a temporary file in %s (TMPDIR names "
+				 "another folder)",
+				 base, dir);
+	strbuf_addf(&path, "%s, ephemeral in %s", base, dir);
+	desc->path = strbuf_take(&path);
+	if (fstat(desc->fd, &st) < 0)
+		ret = err_errno(e, errno, "disk %s: cannot examine its temporary file", base);
+	else
+		examine_file(desc, &st);
 	if (ret < 0)
 		file_desc_close(desc);
 	return ret;

@@ -24,6 +24,7 @@ struct file_desc {
 	bool read_only;
 	bool direct;
 	bool block_device;
+	bool temporary;          /* has no name: gone with its last descriptor, never made stable */
 	uint64_t size_bytes;     /* when it was opened */
 	uint32_t mem_align;      /* what buffer addresses must be multiples of; 1: anything */
 	uint32_t offset_align;   /* the same of offsets and of the length of each buffer */
@@ -34,6 +35,13 @@ struct file_desc {
 
 /* Opens and locks a regular file or block device. 0 or -errno with a sentence in @e. */
 int file_desc_open(struct file_desc *desc, const struct file_options *options, struct err *e);
+
+/*
+ * Makes an empty file without a name, for what a guest writes over @base and nobody keeps: in
+ * $TMPDIR, or /var/tmp where that is not set. However the process ends, the file ends with it. 0 or
+ * -errno with a sentence in @e.
+ */
+int file_desc_temporary(struct file_desc *desc, const char *base, struct err *e);
 
 /* Closes the descriptor, which also drops the lock. */
 void file_desc_close(struct file_desc *desc);

@@ -295,6 +295,9 @@ static void start_sync(struct qcow2 *q, bool with_data)
 	struct qcow2_flush *f = &q->flush;
 
 	f->unsynced = false;
+	/* Nobody can read it after a power cut. */
+	if (q->file->desc->temporary)
+		return;
 	f->pending++;
 	f->sync_req = (struct file_req){.op = FILE_SYNC, .point = "flush", .done = sync_done};
 	file_submit(q->file, &f->sync_req);
@@ -433,7 +436,7 @@ static void flush_step(struct qcow2 *q)
 		}
 		if (f->unsynced && !first) {
 			start_sync(q, f->stage <= STAGE_REFTABLE);
-			return;
+			continue;
 		}
 		if (f->stage == STAGE_END) {
 			flush_end(q);
@@ -471,7 +474,7 @@ void qcow2_flush_start(struct qcow2 *q, struct qcow2_waiter *waiter)
 		f->result = begin(q);
 	else
 		f->stage = STAGE_END;
-	if (!f->result && f->unsynced) {
+	if (!f->result && f->unsynced && !q->file->desc->temporary) {
 		flush_step(q);
 		return;
 	}

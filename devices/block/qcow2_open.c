@@ -200,6 +200,17 @@ static int open_others(struct qcow2 *q, const struct blk_options *options, struc
 	return 0;
 }
 
+void qcow2_put_over(struct blk *blk, struct blk *base)
+{
+	struct qcow2 *q = qcow2_of(blk);
+
+	q->backing = base;
+	blk->info.block_bytes = MAX(blk->info.block_bytes, base->info.block_bytes);
+	blk->info.align_bytes = MAX(blk->info.align_bytes, base->info.align_bytes);
+	blk->info.format = base->info.format;
+	blk->info.ephemeral = true;
+}
+
 /* What has to be so before the first write. */
 static int prepare_writing(struct qcow2 *q, struct err *e)
 {

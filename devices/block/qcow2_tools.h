@@ -21,6 +21,12 @@ int qcow2_read_header(const struct file_desc *desc, struct qcow2_header *h, unsi
 uint64_t *qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t count, const char *what,
 			     struct err *e);
 
+/*
+ * Puts a new image over @base, which it owns from then on, in place of a backing file that its
+ * header would name.
+ */
+void qcow2_put_over(struct blk *blk, struct blk *base);
+
 /* Waits until nothing of the image's own is under way. */
 void qcow2_quiesce(struct qcow2 *q);
 

@@ -318,8 +318,9 @@ static void detail_text(const struct vblk *disk, char *buf, size_t len)
 	const struct blk_info *info = &disk->blk->info;
 	char size[SIZE_TEXT_MAX];
 
-	snprintf(buf, len, "virtio-blk, %s, %s%s", size_format(info->capacity_bytes, size),
-		 info->format ? info->format : "raw", info->read_only ? ", read-only" : "");
+	snprintf(buf, len, "virtio-blk, %s, %s%s%s", size_format(info->capacity_bytes, size),
+		 info->format ? info->format : "raw", info->read_only ? ", read-only" : "",
+		 info->ephemeral ? ", ephemeral" : "");
 }
 
 int virtio_blk_new(const struct device_env *env, const struct device_place *place,

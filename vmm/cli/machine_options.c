@@ -37,6 +37,11 @@ static const struct option disk_option_list[] = {
 	 .help = "past the host's page cache (O_DIRECT)",
 	 .kind = OPTION_FLAG,
 	 .offset = offsetof(struct disk_config, direct)},
+	{.name = "ephemeral",
+	 .help = "what the guest writes goes to a temporary file and is gone when it ends; many "
+		 "guests can share FILE",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct disk_config, ephemeral)},
 	{.name = "backing",
 	 .argument = "ok",
 	 .help = "ok: files that a qcow2 image names may lie outside of its own folder",

@@ -42,6 +42,7 @@ struct blk_options disk_config_options(const struct disk_config *disk)
 		.format = disk->format,
 		.read_only = disk->read_only,
 		.direct = disk->direct,
+		.ephemeral = disk->ephemeral,
 		.backing_ok = disk->backing != NULL,
 	};
 }
@@ -143,6 +144,11 @@ static int check_disk(const struct disk_config *disk, struct err *e)
 	if (disk->backing && strcmp(disk->backing, "ok"))
 		return err_set(e, EINVAL, "disk %s: backing=%s means nothing; there is backing=ok",
 			       disk->path, disk->backing);
+	if (disk->ephemeral && disk->read_only)
+		return err_set(e, EINVAL,
+			       "disk %s: ro and ephemeral contradict each other: one lets the "
+			       "guest write nothing, the other lets it write for nothing",
+			       disk->path);
 	return check_serial(disk, e);
 }
 
@@ -223,7 +229,8 @@ static int check_pair(const struct used_path *a, const struct used_path *b, stru
 	    same_path(a->path, "/dev/null"))
 		return 0;
 	if (!strcmp(a->what, b->what))
-		return err_set(e, EINVAL, "%s %s is given twice: that needs ro on both of them",
+		return err_set(e, EINVAL,
+			       "%s %s is given twice: that needs ro or ephemeral on both of them",
 			       a->what, a->path);
 	return err_set(e, EINVAL,
 		       "%s and %s are the same file, %s, and the machine would write to it",
@@ -247,7 +254,8 @@ static int check_paths(const struct machine_config *config, struct err *e)
 
 	for (i = 0; i < config->disk_count; i++)
 		paths[count++] = (struct used_path){"--disk", config->disks[i].path,
-						    !config->disks[i].read_only};
+						    !config->disks[i].read_only &&
+							    !config->disks[i].ephemeral};
 	for (i = 0; i < count; i++) {
 		if (paths[i].path && !*paths[i].path)
 			return err_set(e, EINVAL, "%s needs a file, not an empty name",

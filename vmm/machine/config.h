@@ -27,6 +27,7 @@ struct disk_config {
 	char *backing; /* "ok": backing files may be anywhere; NULL: beside the image */
 	bool read_only;
 	bool direct;
+	bool ephemeral;
 };
 
 /* One -n, as it was written: network.h says what it means. Strings are owned by the config. */

@@ -17,9 +17,9 @@ static int plan_disk(const struct machine_config *config, unsigned index, struct
 
 	if (!planned)
 		return e->code;
-	snprintf(planned->detail, sizeof(planned->detail), "virtio-blk /dev/vd%c: %.80s%s%s",
+	snprintf(planned->detail, sizeof(planned->detail), "virtio-blk /dev/vd%c: %.70s%s%s%s",
 		 'a' + (int)index, disk->path, disk->read_only ? ", read-only" : "",
-		 disk->direct ? ", direct" : "");
+		 disk->direct ? ", direct" : "", disk->ephemeral ? ", ephemeral" : "");
 	planned->index = index;
 	planned->create = machine_create_disk;
 	return arch_plan_virtio(plan, planned, e);

@@ -8,6 +8,7 @@ TCase *faults_case(void);
 TCase *file_case(void);
 TCase *lock_case(void);
 TCase *open_case(void);
+TCase *overlay_case(void);
 TCase *raw_case(void);
 TCase *requests_case(void);
 
