@@ -19,6 +19,7 @@
 #include "block/overlay.h"
 #include "block/qcow2.h"
 #include "block/raw.h"
+#include "block/throttle.h"
 
 static const struct blk_format formats[] = {
 	{.name = "raw", .open = raw_open, .describe = raw_describe},
@@ -142,6 +143,8 @@ int blk_resize(struct blk *blk, uint64_t capacity_bytes, struct err *e)
 void blk_drain(struct blk *blk)
 {
 	while (blk->in_flight) {
+		if (blk->ops->hurry)
+			blk->ops->hurry(blk);
 		blk_kick(blk);
 		loop_run_once(blk->loop, -1);
 	}
@@ -237,6 +240,7 @@ static int open_ephemeral(const struct blk_options *options, struct loop *loop, 
 
 	below.ephemeral = false;
 	below.read_only = true;
+	below.limits = (struct blk_limits){0};
 	ret = blk_open(&below, loop, &base, e);
 	if (ret < 0)
 		return ret;
@@ -246,7 +250,8 @@ static int open_ephemeral(const struct blk_options *options, struct loop *loop, 
 	return ret;
 }
 
-int blk_open(const struct blk_options *options, struct loop *loop, struct blk **out, struct err *e)
+static int open_unlimited(const struct blk_options *options, struct loop *loop, struct blk **out,
+			  struct err *e)
 {
 	const struct blk_format *format = find_format(options->format, e);
 	struct file_options file_options;
@@ -264,6 +269,20 @@ int blk_open(const struct blk_options *options, struct loop *loop, struct blk **
 	ret = format->open(file, options, out, e);
 	if (ret < 0)
 		file_close(file);
+	return ret;
+}
+
+int blk_open(const struct blk_options *options, struct loop *loop, struct blk **out, struct err *e)
+{
+	struct blk *below;
+	int ret = open_unlimited(options, loop, out, e);
+
+	if (ret < 0 || !throttle_wanted(&options->limits))
+		return ret;
+	below = *out;
+	ret = throttle_open(below, &options->limits, out, e);
+	if (ret < 0)
+		blk_close(below);
 	return ret;
 }
 

@@ -83,6 +83,11 @@ struct blk_ops {
 	 */
 	void (*kick)(struct blk *blk);
 	/*
+	 * Optional, of what holds requests back: somebody waits for all that is under way, so all
+	 * of it goes on now.
+	 */
+	void (*hurry)(struct blk *blk);
+	/*
 	 * Optional: what is at @offset_bytes, and for how many bytes (in *@len_bytes, at most what
 	 * it came with) it stays that way. May block. 0 or -errno.
 	 */
@@ -102,9 +107,21 @@ struct blk {
 	struct blk_info info;
 	struct loop *loop;
 	unsigned in_flight; /* requests submitted and not done, kept by blk_submit */
+	/*
+	 * The host failed to make something stable. Linux may have dropped what it could not
+	 * write, so no later flush of this disk may succeed: asking again is in vain.
+	 */
+	bool unstable;
 	/* blk.c's own, for completions that must not happen inside submit */
 	struct blk_req *deferred_head, **deferred_tail;
 	struct loop_work deferred_work;
+};
+
+/* How much may go to a disk; 0: no limit. See throttle.h. */
+struct blk_limits {
+	uint64_t iops, bps; /* operations and bytes a second */
+	uint64_t iops_max,
+		bps_max; /* and how many at once, after a silence; 0: a tenth of a second's */
 };
 
 /* How a disk is to be opened: what a user says with -d. */
@@ -112,8 +129,9 @@ struct blk_options {
 	const char *path;
 	const char *format; /* "raw", "qcow2"; NULL: raw (never guessed for writing) */
 	bool read_only;
-	bool direct;     /* O_DIRECT: past the host's page cache */
-	bool ephemeral;  /* the file is a base that is only read: see overlay.h */
+	bool direct;    /* O_DIRECT: past the host's page cache */
+	bool ephemeral; /* the file is a base that is only read: see overlay.h */
+	struct blk_limits limits;
 	bool backing_ok; /* files that the image names may lie outside of its own directory */
 	unsigned depth;  /* of the chain above it: 0 for all but a backing file */
 	bool no_backing; /* for tools: leaves the backing file closed; it reads as zeroes */

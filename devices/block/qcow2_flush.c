@@ -277,6 +277,7 @@ static void synced(struct qcow2 *q, int result)
 {
 	if (result < 0 && !q->flush_error)
 		q->flush_error = result;
+	q->blk.unstable = q->flush_error;
 	part_ended(q, result);
 }
 

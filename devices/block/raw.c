@@ -186,6 +186,7 @@ static int settle(struct raw *raw, const struct blk_req *req, int result)
 {
 	if (req->op == BLK_FLUSH && result < 0 && !raw->flush_error)
 		raw->flush_error = result;
+	raw->blk.unstable = raw->flush_error;
 	if (req->op == BLK_DISCARD && (not_supported(result) || result == -EINVAL)) {
 		/* -EINVAL: this range is too fine for the device. A hint may always be ignored. */
 		raw->no_discard = raw->no_discard || result != -EINVAL;

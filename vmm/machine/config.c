@@ -23,6 +23,8 @@
 #define MEMORY_ALIGN_BYTES KIB(64)
 /* More than any KVM allows. */
 #define CPUS_MAX 4096
+/* Of a disk's limits, in operations or bytes: more than there is. */
+#define DISK_RATE_MAX (1ull << 40)
 
 static const char *const disk_formats[] = {"raw", "qcow2"};
 
@@ -43,6 +45,10 @@ struct blk_options disk_config_options(const struct disk_config *disk)
 		.read_only = disk->read_only,
 		.direct = disk->direct,
 		.ephemeral = disk->ephemeral,
+		.limits = {.iops = disk->iops,
+			   .iops_max = disk->iops_max,
+			   .bps = disk->bps,
+			   .bps_max = disk->bps_max},
 		.backing_ok = disk->backing != NULL,
 	};
 }
@@ -129,9 +135,25 @@ static int check_serial(const struct disk_config *disk, struct err *e)
 	return 0;
 }
 
+/* As QEMU has it: what may go at once is no less than what may go in a second. */
+static int check_limit(const struct disk_config *disk, const char *name, uint64_t rate,
+		       uint64_t max, struct err *e)
+{
+	if (max && !rate)
+		return err_set(e, EINVAL, "disk %s: %s-max says nothing without %s", disk->path,
+			       name, name);
+	if (max && max < rate)
+		return err_set(e, EINVAL, "disk %s: %s-max=%llu is less than %s=%llu", disk->path,
+			       name, (unsigned long long)max, name, (unsigned long long)rate);
+	if (rate > DISK_RATE_MAX || max > DISK_RATE_MAX)
+		return err_set(e, EINVAL, "disk %s: %s is at most 1T", disk->path, name);
+	return 0;
+}
+
 static int check_disk(const struct disk_config *disk, struct err *e)
 {
 	size_t i;
+	int ret;
 
 	if (!disk->path || !*disk->path)
 		return err_set(e, EINVAL, "a disk has no file: use --disk FILE");
@@ -149,7 +171,10 @@ static int check_disk(const struct disk_config *disk, struct err *e)
 			       "disk %s: ro and ephemeral contradict each other: one lets the "
 			       "guest write nothing, the other lets it write for nothing",
 			       disk->path);
-	return check_serial(disk, e);
+	ret = check_limit(disk, "iops", disk->iops, disk->iops_max, e);
+	if (!ret)
+		ret = check_limit(disk, "bps", disk->bps, disk->bps_max, e);
+	return ret ? ret : check_serial(disk, e);
 }
 
 static bool console_has_path(const struct console_config *console)

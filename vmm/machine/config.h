@@ -28,6 +28,8 @@ struct disk_config {
 	bool read_only;
 	bool direct;
 	bool ephemeral;
+	unsigned iops, iops_max; /* operations a second, and at once; 0: no limit */
+	uint64_t bps, bps_max;   /* the same in bytes */
 };
 
 /* One -n, as it was written: network.h says what it means. Strings are owned by the config. */

@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+TCase *case_bucket(void);
 TCase *case_text(void); /* err, strbuf */
 TCase *case_log(void);
 

@@ -215,6 +215,7 @@ Suite *unit_suite(void)
 	tcase_add_test(c, closed_standard_descriptors_are_filled);
 	tcase_add_test(c, nonblock_is_set_and_cleared);
 	suite_add_tcase(suite, c);
+	suite_add_tcase(suite, case_bucket());
 	suite_add_tcase(suite, case_text());
 	suite_add_tcase(suite, case_log());
 	return suite;

@@ -11,5 +11,6 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, faults_case());
 	suite_add_tcase(suite, raw_case());
 	suite_add_tcase(suite, overlay_case());
+	suite_add_tcase(suite, throttle_case());
 	return suite;
 }

@@ -11,5 +11,6 @@ TCase *open_case(void);
 TCase *overlay_case(void);
 TCase *raw_case(void);
 TCase *requests_case(void);
+TCase *throttle_case(void);
 
 #endif
