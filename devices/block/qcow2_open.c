@@ -178,6 +178,33 @@ static int load_tables(struct qcow2 *q, bool repairing, struct err *e)
 	return 0;
 }
 
+int qcow2_reload(struct qcow2 *q)
+{
+	int ret;
+
+	qcow2_cache_free(q);
+	q->cache = (struct qcow2_cache){0};
+	free(q->l1);
+	free(q->l1_dirty);
+	free(q->flush.l1_dirty);
+	free(q->reftable);
+	free(q->reftable_dirty);
+	q->l1 = q->reftable = NULL;
+	q->l1_dirty = q->flush.l1_dirty = q->reftable_dirty = NULL;
+	q->reftable_moved = q->header_dirty = false;
+	q->pool.hint = 0;
+	q->unpacked_entry = 0;
+	set_geometry(q);
+	ret = load_tables(q, true, NULL);
+	if (ret < 0) {
+		/* Nothing can be found any more, and nothing may be written. */
+		q->h.l1_entries = 0;
+		q->reftable_entries = 0;
+		q->flush_error = ret;
+	}
+	return ret;
+}
+
 static int open_others(struct qcow2 *q, const struct blk_options *options, struct err *e)
 {
 	const char *path = q->file->desc->path;

@@ -135,10 +135,20 @@ static int change_range(struct blk *blk, enum blk_op op, uint64_t from, uint64_t
 	return zero.result;
 }
 
+/* Where what L2 tables map ends: behind a disk's end, a guest's saved state may be. */
+static uint64_t mapped_end(const struct qcow2 *q)
+{
+	uint64_t i = q->h.l1_entries;
+
+	while (i && !(q->l1[i - 1] & QCOW2_OFFSET_MASK))
+		i--;
+	return i << qcow2_l2_shift(q);
+}
+
 static int grow(struct qcow2 *q, uint64_t old, uint64_t size)
 {
 	uint64_t entries = qcow2_l1_entries_for(&q->h, size);
-	uint64_t stale = qcow2_cluster_up(q, old);
+	uint64_t stale = MAX(qcow2_cluster_up(q, old), mapped_end(q));
 	int ret = 0;
 
 	if (entries > q->h.l1_entries)
@@ -164,6 +174,12 @@ int qcow2_resize(struct blk *blk, uint64_t capacity_bytes, struct err *e)
 			       (unsigned long long)capacity_bytes, blk->info.block_bytes);
 	if (!q->writable)
 		return err_set(e, EROFS, "disk %s is open read-only: it cannot be resized", path);
+	/* Its snapshots may not say how large the disk was. */
+	if (q->h.snapshot_count && q->h.version < 3)
+		return err_set(e, ENOTSUP,
+			       "disk %s is a qcow2 of version 2 with snapshots: it cannot be "
+			       "resized",
+			       path);
 	if (q->external)
 		return err_set(e, ENOTSUP,
 			       "disk %s has an external data file: it cannot be resized", path);

@@ -26,6 +26,7 @@ static int64_t decode(struct qcow2_snapshot *s, const unsigned char *bytes, uint
 {
 	uint64_t id_len, name_len, extra, size;
 
+	*s = (struct qcow2_snapshot){0};
 	if (len < ENTRY_BYTES)
 		return -EINVAL;
 	id_len = get_be16(bytes + 12);
@@ -40,13 +41,19 @@ static int64_t decode(struct qcow2_snapshot *s, const unsigned char *bytes, uint
 		.l1_offset = get_be64(bytes),
 		.l1_entries = get_be32(bytes + 8),
 		.seconds = get_be32(bytes + 16),
+		.nanoseconds = get_be32(bytes + 20),
+		.vm_clock_ns = get_be64(bytes + 24),
 		.vm_state_bytes = extra >= 8 ? get_be64(bytes + 40) : get_be32(bytes + 32),
 		.disk_bytes = extra >= 16 ? get_be64(bytes + 48) : 0,
+		.icount = extra >= 24 ? get_be64(bytes + 56) : UINT64_MAX,
 		.id = text_at(bytes + ENTRY_BYTES + extra, id_len),
 		.name = text_at(bytes + ENTRY_BYTES + extra + id_len, name_len),
+		.raw = malloc(size),
+		.raw_bytes = size,
 	};
-	if (!s->id || !s->name)
+	if (!s->id || !s->name || !s->raw)
 		return -ENOMEM;
+	memcpy(s->raw, bytes, size);
 	return s->l1_entries > QCOW2_L1_BYTES_MAX / 8 ? -EINVAL : (int64_t)size;
 }
 
@@ -99,14 +106,86 @@ int qcow2_snapshots_read(struct qcow2 *q, struct qcow2_snapshots *list, struct e
 	return 0;
 }
 
+static void snapshot_free(struct qcow2_snapshot *s)
+{
+	free(s->id);
+	free(s->name);
+	free(s->raw);
+}
+
 void qcow2_snapshots_free(struct qcow2_snapshots *list)
 {
 	unsigned i;
 
-	for (i = 0; i < list->count; i++) {
-		free(list->list[i].id);
-		free(list->list[i].name);
-	}
+	for (i = 0; i < list->count; i++)
+		snapshot_free(&list->list[i]);
 	free(list->list);
 	*list = (struct qcow2_snapshots){0};
+}
+
+const struct qcow2_snapshot *qcow2_snapshots_find(const struct qcow2_snapshots *list,
+						  const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < list->count; i++)
+		if (!strcmp(list->list[i].id, name))
+			return &list->list[i];
+	for (i = 0; i < list->count; i++)
+		if (!strcmp(list->list[i].name, name))
+			return &list->list[i];
+	return NULL;
+}
+
+#define EXTRA_BYTES 24u /* size of the VM's state, of the disk, instruction count */
+
+int qcow2_snapshots_add(struct qcow2_snapshots *list, const struct qcow2_snapshot *s)
+{
+	size_t id_len = strlen(s->id), name_len = strlen(s->name);
+	uint64_t size = align_up(ENTRY_BYTES + EXTRA_BYTES + id_len + name_len, 8);
+	struct qcow2_snapshot *more;
+	unsigned char *raw;
+	int64_t ret;
+
+	if (list->table_bytes + size > TABLE_MAX)
+		return -EFBIG;
+	more = reallocarray(list->list, list->count + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	list->list = more;
+	raw = calloc(1, size);
+	if (!raw)
+		return -ENOMEM;
+	put_be64(raw, s->l1_offset);
+	put_be32(raw + 8, s->l1_entries);
+	put_be16(raw + 12, (uint16_t)id_len);
+	put_be16(raw + 14, (uint16_t)name_len);
+	put_be32(raw + 16, s->seconds);
+	put_be32(raw + 20, s->nanoseconds);
+	put_be64(raw + 24, s->vm_clock_ns);
+	put_be32(raw + 36, EXTRA_BYTES);
+	put_be64(raw + 40, s->vm_state_bytes);
+	put_be64(raw + 48, s->disk_bytes);
+	put_be64(raw + 56, s->icount);
+	memcpy(raw + ENTRY_BYTES + EXTRA_BYTES, s->id, id_len);
+	memcpy(raw + ENTRY_BYTES + EXTRA_BYTES + id_len, s->name, name_len);
+	ret = decode(&more[list->count], raw, size);
+	if (ret > 0) {
+		list->count++;
+		list->table_bytes += size;
+	} else {
+		snapshot_free(&more[list->count]);
+	}
+	free(raw);
+	return ret < 0 ? (int)ret : 0;
+}
+
+void qcow2_snapshots_remove(struct qcow2_snapshots *list, const struct qcow2_snapshot *s)
+{
+	size_t at = (size_t)(s - list->list);
+
+	list->table_bytes -= s->raw_bytes;
+	snapshot_free(&list->list[at]);
+	list->count--;
+	memmove(&list->list[at], &list->list[at + 1], (list->count - at) * sizeof(*list->list));
 }

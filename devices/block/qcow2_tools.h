@@ -30,6 +30,12 @@ void qcow2_put_over(struct blk *blk, struct blk *base);
 /* Waits until nothing of the image's own is under way. */
 void qcow2_quiesce(struct qcow2 *q);
 
+/*
+ * Reads the L1 and refcount tables again, after they were changed on disk. Nothing is dirty or
+ * under way. 0, or -errno with an image that can only be closed.
+ */
+int qcow2_reload(struct qcow2 *q);
+
 /* Writes back everything and gives reserved space back. 0 or -errno. */
 int qcow2_settle(struct qcow2 *q);
 
@@ -65,13 +71,19 @@ int qcow2_preallocate(struct qcow2 *q, bool space, struct err *e);
 
 /* --- snapshots --- */
 
+#define QCOW2_SNAPSHOT_NAME_MAX 255u /* QEMU's; an image may hold longer ones */
+
 struct qcow2_snapshot {
 	uint64_t l1_offset;
 	uint32_t l1_entries;
-	uint32_t seconds; /* since the epoch */
+	uint32_t seconds, nanoseconds; /* since the epoch */
+	uint64_t vm_clock_ns;
 	uint64_t vm_state_bytes;
 	uint64_t disk_bytes; /* 0: not recorded */
+	uint64_t icount;     /* UINT64_MAX: not recorded */
 	char *id, *name;
+	unsigned char *raw; /* the entry as it is on disk, known or not, of @raw_bytes */
+	uint64_t raw_bytes;
 };
 
 struct qcow2_snapshots {
@@ -83,6 +95,28 @@ struct qcow2_snapshots {
 /* Reads the table. 0 or -errno with a sentence; to be freed in either case. */
 int qcow2_snapshots_read(struct qcow2 *q, struct qcow2_snapshots *list, struct err *e);
 void qcow2_snapshots_free(struct qcow2_snapshots *list);
+
+/* The one of that ID, else of that name, as qemu-img looks for it; NULL: none. */
+const struct qcow2_snapshot *qcow2_snapshots_find(const struct qcow2_snapshots *list,
+						  const char *name);
+
+/* Adds an entry for @s, as it is on disk, whose @raw is set then. 0, -ENOMEM, -EFBIG. */
+int qcow2_snapshots_add(struct qcow2_snapshots *list, const struct qcow2_snapshot *s);
+/* Takes @s, one of the list, out of it. */
+void qcow2_snapshots_remove(struct qcow2_snapshots *list, const struct qcow2_snapshot *s);
+
+/*
+ * Make a snapshot of the disk, put the disk back to one, or remove one. Each takes effect as a
+ * whole: whatever the moment of a power cut, the image is the old one or the new one. 0 or -errno
+ * with a sentence.
+ */
+int qcow2_snapshot_create(struct qcow2 *q, const char *name, struct err *e);
+int qcow2_snapshot_apply(struct qcow2 *q, const char *name, struct err *e);
+int qcow2_snapshot_delete(struct qcow2 *q, const char *name, struct err *e);
+
+/* Lets go of all that the disk holds itself: it reads as its backing file, or zeroes. As a whole.
+ */
+int qcow2_make_empty(struct qcow2 *q, struct err *e);
 
 /* --- checking --- */
 

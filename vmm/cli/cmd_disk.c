@@ -55,11 +55,12 @@ static const struct option_table disk_options = {disk_option_list, ARRAY_SIZE(di
 
 static const struct disk_verb *const verbs[] = {
 	&disk_create, &disk_info, &disk_check,   &disk_convert,
-	&disk_resize, &disk_map,  &disk_compare,
+	&disk_resize, &disk_map,  &disk_compare, &disk_snapshot,
 };
 
-static const char *const verb_names[] = {"create", "info", "check",   "convert",
-					 "resize", "map",  "compare", NULL};
+static const char *const verb_names[ARRAY_SIZE(verbs) + 1] = {"create",  "info",     "check",
+							      "convert", "resize",   "map",
+							      "compare", "snapshot", NULL};
 
 static const struct disk_verb *find_verb(const char *name, struct err *e)
 {
@@ -154,8 +155,8 @@ static int run(const struct command *self, const struct command_set *set,
 	(void)set;
 	if (!count)
 		return err_set(e, EINVAL,
-			       "disk needs to know what to do: create, info, check, "
-			       "convert, resize, map or compare");
+			       "disk needs to know what to do: `sarang help disk` lists "
+			       "what there is");
 	verb = find_verb(args->operands[0], e);
 	if (!verb)
 		return -EINVAL;
@@ -174,7 +175,7 @@ static int run(const struct command *self, const struct command_set *set,
 
 const struct command cmd_disk = {
 	.name = "disk",
-	.usage = "create|info|check|convert|resize|map|compare [options] FILE ...",
+	.usage = "create|info|check|convert|resize|map|compare|snapshot [options] FILE ...",
 	.summary = "make, examine, repair and convert disk images",
 	.text = "create [-f raw|qcow2] [--prealloc off|metadata|falloc|full] [-b BASE -F FORMAT] "
 		"[--cluster SIZE] [--compression zstd] FILE SIZE\n"
@@ -184,9 +185,11 @@ const struct command cmd_disk = {
 		"convert [-f FORMAT] -O FORMAT [--prealloc MODE] SOURCE DESTINATION\n"
 		"resize [-f FORMAT] [--shrink] FILE [+|-]SIZE\n"
 		"map [-f FORMAT] [--json] FILE\n"
-		"compare [-f FORMAT] [-F FORMAT] FILE1 FILE2: exit status 0 alike, 1 different",
+		"compare [-f FORMAT] [-F FORMAT] FILE1 FILE2: exit status 0 alike, 1 different\n"
+		"snapshot create|apply|delete FILE NAME\n"
+		"snapshot list [--json] FILE",
 	.options = {&disk_options},
 	.operands = verb_names,
-	.operands_max = 3,
+	.operands_max = 4,
 	.run = run,
 };

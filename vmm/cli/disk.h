@@ -33,7 +33,7 @@ struct disk_verb {
 };
 
 extern const struct disk_verb disk_create, disk_info, disk_check, disk_convert, disk_resize,
-	disk_map, disk_compare;
+	disk_map, disk_compare, disk_snapshot;
 
 /* An image that is open on a loop of its own. */
 struct disk {

@@ -9,7 +9,7 @@
 #include "block/file.h"
 #include "fault/file_faults.h"
 #include "fault/file_record.h"
-#include "suite.h"
+#include "unit.h"
 
 struct qcow2_case {
 	struct loop *loop;

@@ -347,11 +347,13 @@ out:
 }
 END_TEST
 
-TCase *model_case(void)
+Suite *unit_suite(void)
 {
+	Suite *suite = suite_create("qcow2-model");
 	TCase *tc = tcase_create("model");
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, reads_and_writes_as_a_plain_buffer_does, 0, ARRAY_SIZE(variants));
-	return tc;
+	suite_add_tcase(suite, tc);
+	return suite;
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "qcow2_case.h"
+#include "cut.h"
 
 #define SECTORS  4096u /* of the disk */
 #define REQUESTS 250u
@@ -225,33 +225,6 @@ static void verify(struct run *r, size_t cut)
 	free(bytes);
 }
 
-static void write_cut(struct run *r, size_t cut)
-{
-	const struct file_record *record = &r->c.record;
-	size_t size = r->before_len, i;
-	unsigned char *image;
-	unsigned chance = (unsigned)below(r, 5);
-	char path[96];
-	FILE *file;
-
-	for (i = 0; i < record->count; i++)
-		if (record->entries[i].op == FILE_WRITE)
-			size = MAX(size, (size_t)(record->entries[i].offset_bytes +
-						  record->entries[i].len_bytes));
-	image = calloc(1, size);
-	ck_assert_ptr_nonnull(image);
-	memcpy(image, r->before, r->before_len);
-	for (i = 0; i < cut; i++)
-		if (record->entries[i].stable_at <= cut || below(r, 4) < chance)
-			file_record_apply(record, i, image, size);
-	snprintf(path, sizeof(path), "%s/cut.qcow2", r->c.dir);
-	file = fopen(path, "we");
-	ck_assert_ptr_nonnull(file);
-	ck_assert_uint_eq(fwrite(image, 1, size, file), size);
-	fclose(file);
-	free(image);
-}
-
 START_TEST(a_power_cut_at_any_moment_leaks_at_most)
 {
 	static struct run r;
@@ -282,7 +255,12 @@ START_TEST(a_power_cut_at_any_moment_leaks_at_most)
 	for (i = 0; i < CUTS; i++) {
 		size_t cut = 1 + (size_t)below(&r, r.c.record.count);
 
-		write_cut(&r, cut);
+		cut_write(&r.c,
+			  &(struct cut){.before = r.before,
+					.before_len = r.before_len,
+					.at = cut,
+					.random = &r.random},
+			  "cut.qcow2");
 		qcow2_qemu_check(&r.c, "cut.qcow2", true);
 		verify(&r, cut);
 	}
@@ -293,11 +271,13 @@ START_TEST(a_power_cut_at_any_moment_leaks_at_most)
 }
 END_TEST
 
-TCase *power_case(void)
+Suite *unit_suite(void)
 {
+	Suite *suite = suite_create("qcow2-power");
 	TCase *tc = tcase_create("power");
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_power_cut_at_any_moment_leaks_at_most, 0, ARRAY_SIZE(variants));
-	return tc;
+	suite_add_tcase(suite, tc);
+	return suite;
 }
