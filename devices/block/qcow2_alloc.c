@@ -67,9 +67,8 @@ static void ahead_done(struct file_req *req, int result)
 	struct qcow2 *q = container_of(req, struct qcow2, pool.ahead_req);
 
 	q->pool.ahead_busy = false;
-	/* A disk that is full says so again to whoever writes; a host that cannot is not asked on.
-	 */
-	if (result < 0)
+	/* A disk that is full says so to whoever writes; a host that cannot is not asked again. */
+	if (result == -EOPNOTSUPP || result == -ENOSYS)
 		q->pool.no_ahead = true;
 	q->internal--;
 }
@@ -123,9 +122,10 @@ static void zero_done(struct file_req *req, int result)
 	}
 	q->internal--;
 	p->preparing = false;
-	if (result < 0)
-		/* Left as it is, reserved: a leak until the next check. */
+	if (result < 0) {
+		qcow2_free_later(q, p->start, p->end - p->start);
 		p->start = p->end;
+	}
 	qcow2_wake(&p->waiting);
 	qcow2_kick(q);
 }
@@ -254,7 +254,14 @@ static int refill(struct qcow2 *q, struct qcow2_waiter *waiter)
 			return -EFBIG;
 		for (i = 0; i < count; i++)
 			put_count(q, t, at + i, 1);
-		return fill_pool(q, first, count);
+		ret = fill_pool(q, first, count);
+		if (ret < 0) {
+			/* Nothing was made of them. */
+			for (i = 0; i < count; i++)
+				put_count(q, t, at + i, 0);
+			p->hint = first << q->cluster_bits;
+		}
+		return ret;
 	}
 }
 

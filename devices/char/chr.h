@@ -49,6 +49,7 @@ struct chr_options {
  * thread. */
 struct chr_user {
 	void (*quit)(void *opaque);
+	void (*resume)(void *opaque);
 	void *opaque;
 };
 

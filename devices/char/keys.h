@@ -16,6 +16,7 @@ enum keys_meaning {
 	KEYS_QUIT,    /* Ctrl-A x */
 	KEYS_HELP,    /* Ctrl-A h or ? */
 	KEYS_BREAK,   /* Ctrl-A b */
+	KEYS_RESUME,  /* Ctrl-A c */
 };
 
 /* Zero-initialised. */

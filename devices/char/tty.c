@@ -108,6 +108,10 @@ static void take_key(struct chr *chr, uint8_t byte)
 		if (chr->user.quit)
 			chr->user.quit(chr->user.opaque);
 		break;
+	case KEYS_RESUME:
+		if (chr->user.resume)
+			chr->user.resume(chr->user.opaque);
+		break;
 	case KEYS_HELP:
 		chr_write(chr, (const uint8_t *)keys_help, strlen(keys_help));
 		break;

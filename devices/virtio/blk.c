@@ -148,10 +148,23 @@ static void drain_on_loop(void *opaque)
 	struct vblk *disk = opaque;
 
 	/* A request may have several parts for the back-end: one goes on where another ended. */
+	disk->ending = true;
 	while (disk->in_flight) {
+		vblk_requests_give_up(disk);
 		blk_drain(disk->blk);
 		serve_round(disk);
 	}
+	disk->ending = false;
+}
+
+static void retry_on_loop(void *opaque)
+{
+	vblk_requests_retry(opaque);
+}
+
+static void vblk_retry(struct virtio_device *vd)
+{
+	loop_call(vd->loop, retry_on_loop, from_vd(vd));
 }
 
 static void vblk_quiesce(struct virtio_device *vd)
@@ -225,6 +238,7 @@ static const struct virtio_ops vblk_ops = {
 	.stop = vblk_stop,
 	.notify = vblk_notify,
 	.quiesce = vblk_quiesce,
+	.retry = vblk_retry,
 	.destroy = vblk_destroy,
 };
 
@@ -341,6 +355,10 @@ int virtio_blk_new(const struct device_env *env, const struct device_place *plac
 	if (ret < 0)
 		goto out_free;
 	disk->done_tail = &disk->done_head;
+	disk->kept_tail = &disk->kept_head;
+	disk->pause_on_error = settings->pause_on_error;
+	snprintf(disk->where, sizeof(disk->where), "%s (%s)", settings->id,
+		 settings->options ? settings->options->path : "");
 	disk->hook = (struct loop_hook){.before_wait = before_wait, .opaque = disk};
 	disk->poll_max_ns = settings->poll_max_ns;
 	if (settings->serial)

@@ -2,6 +2,7 @@
 #ifndef SARANG_VIRTIO_BLK_H
 #define SARANG_VIRTIO_BLK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -30,6 +31,11 @@ struct virtio_blk_settings {
 	 * requests have lately come that fast; 0: it sleeps at once.
 	 */
 	uint64_t poll_max_ns;
+	/*
+	 * A request that the host fails is kept, MACHINE_IO_FAILED raised, and the request tried
+	 * again on retry. Else the driver gets an I/O error.
+	 */
+	bool pause_on_error;
 };
 
 /* Makes the disk on a virtio-mmio transport at @place. 0, or -errno with blk_open's sentence. */

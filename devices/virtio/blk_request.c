@@ -14,6 +14,8 @@
 #include "virtio/blk_request.h"
 
 #include <endian.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -189,6 +191,13 @@ static int dispatch(struct vblk_request *r, const struct virtio_blk_req_header *
 	}
 }
 
+static void add_done(struct vblk *disk, struct vblk_request *r)
+{
+	r->next_done = NULL;
+	*disk->done_tail = r;
+	disk->done_tail = &r->next_done;
+}
+
 static void request_done(struct blk_req *req, int result)
 {
 	struct vblk_request *r = container_of(req, struct vblk_request, req);
@@ -196,9 +205,66 @@ static void request_done(struct blk_req *req, int result)
 
 	/* Settled with the others of this round, before the loop waits. */
 	r->result = result;
+	add_done(disk, r);
+}
+
+/*
+ * Whether a failed request is kept for another try. Not a flush that failed for good: after a retry
+ * that says all is well, what the host has dropped would be gone and nobody told.
+ */
+static bool keep(const struct vblk_request *r)
+{
+	const struct vblk *disk = r->disk;
+
+	return disk->pause_on_error && !disk->ending && r->result != -EINVAL &&
+	       r->result != -EROFS && !(r->req.op == BLK_FLUSH && disk->blk->unstable);
+}
+
+static void keep_failed(struct vblk_request *r)
+{
+	struct machine_events *events = r->disk->vd.env->events;
+	struct vblk *disk = r->disk;
+	bool first = !disk->kept_head;
+	char detail[192], text[64];
+
 	r->next_done = NULL;
-	*disk->done_tail = r;
-	disk->done_tail = &r->next_done;
+	*disk->kept_tail = r;
+	disk->kept_tail = &r->next_done;
+	if (!first)
+		return;
+	snprintf(detail, sizeof(detail), "%s: %s", disk->where,
+		 strerror_r(-r->result, text, sizeof(text)));
+	events->raise(events, MACHINE_IO_FAILED, detail);
+}
+
+static struct vblk_request *take_kept(struct vblk *disk)
+{
+	struct vblk_request *first = disk->kept_head;
+
+	disk->kept_head = NULL;
+	disk->kept_tail = &disk->kept_head;
+	return first;
+}
+
+void vblk_requests_retry(struct vblk *disk)
+{
+	struct vblk_request *r = take_kept(disk), *next;
+
+	for (; r; r = next) {
+		next = r->next_done;
+		blk_submit(disk->blk, &r->req);
+	}
+	blk_kick(disk->blk);
+}
+
+void vblk_requests_give_up(struct vblk *disk)
+{
+	struct vblk_request *r = take_kept(disk), *next;
+
+	for (; r; r = next) {
+		next = r->next_done;
+		add_done(disk, r);
+	}
 }
 
 void vblk_request_start(struct vblk *disk, unsigned queue, struct virtq_chain *chain)
@@ -233,8 +299,13 @@ void vblk_request_start(struct vblk *disk, unsigned queue, struct virtq_chain *c
 
 void vblk_request_advance(struct vblk_request *r)
 {
-	int status = r->result < 0 ? VIRTIO_BLK_S_IOERR : next_range(r);
+	int status;
 
+	if (r->result < 0 && keep(r)) {
+		keep_failed(r);
+		return;
+	}
+	status = r->result < 0 ? VIRTIO_BLK_S_IOERR : next_range(r);
 	if (status == VIRTIO_BLK_S_OK && r->flush_after) {
 		r->flush_after = false;
 		status = start_flush(r);

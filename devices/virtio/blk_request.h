@@ -101,6 +101,10 @@ struct vblk {
 	unsigned in_flight;
 	bool submitted; /* since the last blk_kick */
 	struct vblk_request *done_head, **done_tail;
+	bool pause_on_error;
+	bool ending; /* somebody waits for all requests to end: none is kept */
+	struct vblk_request *kept_head, **kept_tail; /* failed, in order; by next_done */
+	char where[96];                              /* "disk0 (root.qcow2)" */
 	unsigned awake; /* bit per queue: served without waiting for a notification */
 	struct loop_hook hook;
 	uint64_t poll_max_ns, poll_window_ns, last_done_ns;
@@ -109,6 +113,10 @@ struct vblk {
 /* Starts (or refuses) what is in @chain. On the loop's thread, between serve_begin and serve_end.
  */
 void vblk_request_start(struct vblk *disk, unsigned queue, struct virtq_chain *chain);
+
+/* Submits again what failed and was kept / ends it with its error. On the loop's thread. */
+void vblk_requests_retry(struct vblk *disk);
+void vblk_requests_give_up(struct vblk *disk);
 
 /* Goes on with a request whose back-end part has ended: the next part, or its end. As above. */
 void vblk_request_advance(struct vblk_request *r);

@@ -239,6 +239,14 @@ static void mmio_reset(struct device *dev)
 	m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
 }
 
+static void mmio_retry(struct device *dev)
+{
+	struct virtio_device *vd = from_device(dev)->vd;
+
+	if (vd->ops->retry)
+		vd->ops->retry(vd);
+}
+
 /* Device(VRnn): what the kernel's virtio-mmio driver binds to without CONFIG_OF. */
 static void mmio_describe_acpi(const struct device *dev, struct aml *aml)
 {
@@ -286,6 +294,7 @@ static const struct device_class mmio_class = {
 	.start = mmio_start,
 	.stop = mmio_stop,
 	.reset = mmio_reset,
+	.retry = mmio_retry,
 	.describe_acpi = mmio_describe_acpi,
 	.describe_fdt = mmio_describe_fdt,
 	.destroy = mmio_destroy,

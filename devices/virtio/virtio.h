@@ -71,6 +71,8 @@ struct virtio_ops {
 	 * is completed still reaches the driver. On a vCPU or the main thread, `lock` not held.
 	 */
 	void (*quiesce)(struct virtio_device *vd);
+	/* See struct device_class. On the main thread, `lock` not held. */
+	void (*retry)(struct virtio_device *vd);
 	/* Chains of @queue that the device has kept are gone. Under `lock`. */
 	void (*queue_closed)(struct virtio_device *vd, unsigned queue);
 	/* Frees the device, @vd included (through virtio_fini). */

@@ -108,6 +108,9 @@ enum arch_exit {
 /* Handles the exit in @vcpu->run, on its thread. @why is filled for all but HANDLED. */
 enum arch_exit arch_vcpu_exit(struct vcpu *vcpu, struct bus *bus, char why[ARCH_WHY_MAX]);
 
+/* The vCPU, which is parked, goes on after a pause that its guest should not take for a hang. */
+void arch_vcpu_was_paused(const struct vcpu *vcpu);
+
 /* A few words on where a vCPU stands, for messages about a guest that died. */
 void arch_vcpu_where(const struct vcpu *vcpu, char why[ARCH_WHY_MAX]);
 

@@ -52,6 +52,12 @@ void device_reset(struct device *dev)
 		dev->class->reset(dev);
 }
 
+void device_retry(struct device *dev)
+{
+	if (dev->class->retry)
+		dev->class->retry(dev);
+}
+
 void device_destroy(struct device *dev)
 {
 	if (dev)

@@ -38,6 +38,7 @@ enum machine_event {
 	MACHINE_RESET,          /* the guest asked to be started anew */
 	MACHINE_GUEST_PANICKED, /* the guest said that it died */
 	MACHINE_QUIT,           /* the user ended the guest (Ctrl-A x) */
+	MACHINE_IO_FAILED,      /* a device keeps what failed until it is told to retry */
 };
 
 struct machine_events {
@@ -79,6 +80,8 @@ struct device_class {
 	int (*start)(struct device *dev, struct err *e);
 	void (*stop)(struct device *dev);
 	void (*reset)(struct device *dev);
+	/* What failed and was kept is tried again: after MACHINE_IO_FAILED, or for nothing. */
+	void (*retry)(struct device *dev);
 	/* Adds what the guest is told of this device to the tables. */
 	void (*describe_acpi)(const struct device *dev, struct aml *aml);
 	int (*describe_fdt)(const struct device *dev, struct fdt_builder *fdt);
@@ -107,6 +110,7 @@ int device_map(struct device *dev, struct err *e);
 int device_start(struct device *dev, struct err *e);
 void device_stop(struct device *dev);
 void device_reset(struct device *dev);
+void device_retry(struct device *dev);
 void device_destroy(struct device *dev); /* NULL is fine */
 
 #endif

@@ -9,6 +9,7 @@
 #include "cli/suggest.h"
 
 static const char *const formats[] = {"raw", "qcow2", NULL};
+static const char *const on_error_choices[] = {"report", "pause", NULL};
 static const char *const backing_choices[] = {"ok", NULL};
 
 static const struct option disk_option_list[] = {
@@ -64,6 +65,13 @@ static const struct option disk_option_list[] = {
 	 .kind = OPTION_SIZE,
 	 .unit_bytes = 1,
 	 .offset = offsetof(struct disk_config, bps_max)},
+	{.name = "on-error",
+	 .argument = "report|pause",
+	 .help = "what an error of the host's does: the guest gets an I/O error (report, the "
+		 "default), or is paused until the cause is gone and it is told to go on",
+	 .kind = OPTION_TEXT,
+	 .offset = offsetof(struct disk_config, on_error),
+	 .choices = on_error_choices},
 	{.name = "backing",
 	 .argument = "ok",
 	 .help = "ok: files that a qcow2 image names may lie outside of its own folder",

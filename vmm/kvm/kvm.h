@@ -82,10 +82,15 @@ struct vcpu {
 	enum vcpu_next (*handle_exit)(struct vcpu *vcpu, void *opaque); /* on the vCPU's thread */
 	/* KVM_RUN itself failed, with @errnum: the vCPU is lost and its thread ends. */
 	void (*failed)(struct vcpu *vcpu, int errnum, void *opaque);
+	/* The vCPU is parked now, or its thread ends; on its thread. May be NULL. */
+	void (*parked_cb)(struct vcpu *vcpu, void *opaque);
 	void *opaque;
-	atomic_bool stopping;
+	atomic_bool stopping, pausing;
 	pthread_t thread;
 	bool started;
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t moved;
+	bool parked; /* not in the guest, and not going there */
 };
 
 /* Makes vCPU @index with the KVM id @id; the caller sets handle_exit, failed and opaque. */
@@ -99,6 +104,16 @@ int vcpu_start(struct vcpu *vcpu, struct err *e);
 
 /* Asks the thread to end, wherever it is, and waits until it has. Not on a vCPU's own thread. */
 void vcpu_stop(struct vcpu *vcpu);
+
+/*
+ * Asks the vCPU to leave the guest and stay out, until vcpu_resume. When it is parked, what its
+ * last exit began is finished: its state can be read and is whole. Neither waits.
+ */
+void vcpu_pause(struct vcpu *vcpu);
+void vcpu_resume(struct vcpu *vcpu);
+
+/* Whether it is parked; also one that was not started, or has ended. */
+bool vcpu_is_parked(struct vcpu *vcpu);
 
 /* As ioctl(2) on the vCPU, with -errno for errors. */
 int vcpu_ioctl(const struct vcpu *vcpu, unsigned long request, void *arg);

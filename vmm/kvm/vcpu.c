@@ -2,9 +2,9 @@
  * vCPUs and their threads: see kvm.h.
  *
  * A kick is a signal to the vCPU's thread. Its handler sets immediate_exit in the area shared with
- * the kernel, so a kick that arrives after the last test of `stopping` and before KVM_RUN makes
- * KVM_RUN return at once: none is lost. The flag is cleared before `stopping` is tested, never
- * after.
+ * the kernel, so a kick that arrives after the last test of `stopping` and `pausing` and before
+ * KVM_RUN makes KVM_RUN return at once: none is lost. The flag is cleared before these are tested,
+ * never after.
  */
 #include <errno.h>
 #include <signal.h>
@@ -54,6 +54,8 @@ int vcpu_new(struct kvm_vm *vm, unsigned index, unsigned long id, struct vcpu **
 		return err_errno(e, errnum, "cannot map the state of vCPU %u", index);
 	}
 	vcpu->run = run;
+	pthread_mutex_init(&vcpu->lock, NULL);
+	pthread_cond_init(&vcpu->moved, NULL);
 	*out = vcpu;
 	return 0;
 }
@@ -64,6 +66,8 @@ void vcpu_free(struct vcpu *vcpu)
 		return;
 	munmap(vcpu->run, vcpu->vm->run_size_bytes);
 	fd_close(&vcpu->fd);
+	pthread_cond_destroy(&vcpu->moved);
+	pthread_mutex_destroy(&vcpu->lock);
 	free(vcpu);
 }
 
@@ -77,13 +81,60 @@ int vcpu_ioctl(const struct vcpu *vcpu, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
+static void say_parked(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	vcpu->parked = true;
+	pthread_mutex_unlock(&vcpu->lock);
+	if (vcpu->parked_cb)
+		vcpu->parked_cb(vcpu, vcpu->opaque);
+}
+
+/*
+ * KVM takes over the value of a read, and steps on, when the vCPU is entered the next time: that is
+ * done here without running any of the guest. False: the thread is to end.
+ */
+static bool finish_exit(struct vcpu *vcpu)
+{
+	for (;;) {
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				return true;
+			vcpu->failed(vcpu, errno, vcpu->opaque);
+			return false;
+		}
+		/* A string instruction goes on with its next element. */
+		if (vcpu->handle_exit(vcpu, vcpu->opaque) == VCPU_STOP)
+			return false;
+	}
+}
+
+/* Stays out of the guest until it may go on, or has to end: false. */
+static bool park(struct vcpu *vcpu)
+{
+	if (!finish_exit(vcpu))
+		return false;
+	say_parked(vcpu);
+	pthread_mutex_lock(&vcpu->lock);
+	while (atomic_load(&vcpu->pausing) && !atomic_load(&vcpu->stopping))
+		pthread_cond_wait(&vcpu->moved, &vcpu->lock);
+	vcpu->parked = false;
+	pthread_mutex_unlock(&vcpu->lock);
+	return !atomic_load(&vcpu->stopping);
+}
+
 static void run_guest(struct vcpu *vcpu)
 {
 	for (;;) {
+		if (atomic_load(&vcpu->pausing) && !park(vcpu))
+			return;
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
 		atomic_signal_fence(memory_order_seq_cst);
 		if (atomic_load(&vcpu->stopping))
 			return;
+		if (atomic_load(&vcpu->pausing))
+			continue;
 		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
@@ -108,6 +159,7 @@ static void *vcpu_main(void *opaque)
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	run_guest(vcpu);
+	say_parked(vcpu);
 	pthread_sigmask(SIG_BLOCK, &kick, NULL);
 	current_vcpu = NULL;
 	return NULL;
@@ -127,11 +179,43 @@ int vcpu_start(struct vcpu *vcpu, struct err *e)
 	return 0;
 }
 
+/* A thread that is parked looks again. */
+static void wake(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	pthread_cond_broadcast(&vcpu->moved);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+void vcpu_pause(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->pausing, true);
+	if (vcpu->started)
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+void vcpu_resume(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->pausing, false);
+	wake(vcpu);
+}
+
+bool vcpu_is_parked(struct vcpu *vcpu)
+{
+	bool parked;
+
+	pthread_mutex_lock(&vcpu->lock);
+	parked = vcpu->parked || !vcpu->started;
+	pthread_mutex_unlock(&vcpu->lock);
+	return parked;
+}
+
 void vcpu_stop(struct vcpu *vcpu)
 {
 	if (!vcpu->started)
 		return;
 	atomic_store(&vcpu->stopping, true);
+	wake(vcpu);
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
 	pthread_join(vcpu->thread, NULL);
 	vcpu->started = false;

@@ -22,12 +22,20 @@ static void raise_event(struct machine_events *events, enum machine_event event,
 		[MACHINE_QUIT] = MACHINE_END_USER,
 	};
 
-	machine_finish(machine, ends[event], detail);
+	if (event == MACHINE_IO_FAILED)
+		machine_io_failed(machine, detail);
+	else
+		machine_finish(machine, ends[event], detail);
 }
 
 static void user_quits(void *opaque)
 {
 	machine_finish(opaque, MACHINE_END_USER, "the user ended the guest");
+}
+
+static void user_resumes(void *opaque)
+{
+	machine_resume(opaque);
 }
 
 static int build_memory(struct machine *machine, struct err *e)
@@ -57,6 +65,8 @@ static int build_vcpus(struct machine *machine, struct err *e)
 		machine->vcpus[i]->failed = machine_vcpu_failed;
 		machine->vcpus[i]->opaque = machine;
 	}
+	if (!ret)
+		machine_pause_init(machine);
 	return ret;
 }
 
@@ -89,7 +99,7 @@ static int open_console(struct machine *machine, const struct console_config *co
 			struct chr **out, struct err *e)
 {
 	struct chr_options options = {.kind = config->kind, .path = config->path};
-	struct chr_user user = {.quit = user_quits, .opaque = machine};
+	struct chr_user user = {.quit = user_quits, .resume = user_resumes, .opaque = machine};
 
 	return chr_open(&options, machine->loop, &user, out, e);
 }

@@ -66,6 +66,7 @@ void machine_config_free(struct machine_config *config)
 		free(config->disks[i].format);
 		free(config->disks[i].serial);
 		free(config->disks[i].backing);
+		free(config->disks[i].on_error);
 	}
 	machine_nets_free(config);
 	free(config->console.path);
@@ -166,6 +167,10 @@ static int check_disk(const struct disk_config *disk, struct err *e)
 	if (disk->backing && strcmp(disk->backing, "ok"))
 		return err_set(e, EINVAL, "disk %s: backing=%s means nothing; there is backing=ok",
 			       disk->path, disk->backing);
+	if (disk->on_error && strcmp(disk->on_error, "report") && strcmp(disk->on_error, "pause"))
+		return err_set(e, EINVAL,
+			       "disk %s: on-error=%s means nothing; known: report, pause",
+			       disk->path, disk->on_error);
 	if (disk->ephemeral && disk->read_only)
 		return err_set(e, EINVAL,
 			       "disk %s: ro and ephemeral contradict each other: one lets the "

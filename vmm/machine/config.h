@@ -22,9 +22,10 @@
 /* One -d. Strings are owned by the config. */
 struct disk_config {
 	char *path;
-	char *format;  /* NULL: raw */
-	char *serial;  /* NULL: none */
-	char *backing; /* "ok": backing files may be anywhere; NULL: beside the image */
+	char *format;   /* NULL: raw */
+	char *serial;   /* NULL: none */
+	char *on_error; /* "report", "pause"; NULL: report */
+	char *backing;  /* "ok": backing files may be anywhere; NULL: beside the image */
 	bool read_only;
 	bool direct;
 	bool ephemeral;

@@ -1,6 +1,8 @@
 /* The constructors of configured devices: from a plan entry to the device it names. */
 #include "machine/devices.h"
 
+#include <string.h>
+
 #include "base/util.h"
 #include "machine/config.h"
 #include "virtio/blk.h"
@@ -22,6 +24,7 @@ int machine_create_disk(const struct build_parts *parts, const struct plan_devic
 		.serial = disk->serial,
 		.queues = MIN(parts->config->cpus, (unsigned)VIRTIO_BLK_QUEUES_MAX),
 		.poll_max_ns = DISK_POLL_MAX_NS,
+		.pause_on_error = disk->on_error && !strcmp(disk->on_error, "pause"),
 	};
 
 	return virtio_blk_new(parts->env, place, &settings, out, e);

@@ -46,6 +46,9 @@ struct machine {
 	struct device *devices[PLAN_DEVICES_MAX]; /* in the order of the plan */
 	unsigned device_count;
 
+	bool paused; /* the main thread's, as are the works: see pause.c */
+	struct loop_work parked_work, trouble_work;
+	atomic_bool in_trouble;   /* a device keeps requests that failed */
 	atomic_bool halting;      /* vCPUs do not go back into the guest */
 	pthread_mutex_t end_lock; /* guards what follows: the first end counts */
 	enum machine_end end;
@@ -65,7 +68,18 @@ void machine_finish(struct machine *machine, enum machine_end end, const char *w
 enum vcpu_next machine_handle_exit(struct vcpu *vcpu, void *opaque);
 void machine_vcpu_failed(struct vcpu *vcpu, int errnum, void *opaque);
 
-/* signals.c: signals that ask the process to end, taken by the main loop while a machine runs. */
+/* pause.c: after the vCPUs have been made. */
+void machine_pause_init(struct machine *machine);
+/* Returns when no vCPU is in the guest any more, running the main loop meanwhile. Main thread. */
+void machine_pause(struct machine *machine);
+/* Devices retry what failed, then the guest goes on; harmless when it is not paused. Main thread.
+ */
+void machine_resume(struct machine *machine);
+/* A device keeps a request that failed, as @detail says: pauses the guest. Any thread. */
+void machine_io_failed(struct machine *machine, const char *detail);
+
+/* signals.c: signals that ask the process to end or to go on, taken by the main loop while a
+ * machine runs. */
 struct signals {
 	struct machine *machine;
 	struct loop_fd source;

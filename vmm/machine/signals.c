@@ -1,6 +1,7 @@
 /*
  * TERM, INT and HUP end the guest in order: they are blocked before anything is built, taken by the
- * main loop through a signalfd, and sent to this process again when all is cleaned up.
+ * main loop through a signalfd, and sent to this process again when all is cleaned up. CONT lets a
+ * guest go on that was paused.
  */
 #include <errno.h>
 #include <sys/signalfd.h>
@@ -10,8 +11,8 @@
 #include "base/util.h"
 #include "machine/private.h"
 
-/* Those that the caller wants ignored (nohup) stay ignored. */
-static sigset_t ending_signals(void)
+/* Of those that end, those that the caller wants ignored (nohup) stay ignored. */
+static sigset_t taken_signals(void)
 {
 	static const int ending[] = {SIGTERM, SIGINT, SIGHUP};
 	struct sigaction action;
@@ -19,6 +20,7 @@ static sigset_t ending_signals(void)
 	size_t i;
 
 	sigemptyset(&set);
+	sigaddset(&set, SIGCONT);
 	for (i = 0; i < ARRAY_SIZE(ending); i++)
 		if (!sigaction(ending[i], NULL, &action) && action.sa_handler != SIG_IGN)
 			sigaddset(&set, ending[i]);
@@ -27,10 +29,22 @@ static sigset_t ending_signals(void)
 
 void signals_block(struct signals *signals)
 {
-	sigset_t set = ending_signals();
+	sigset_t set = taken_signals();
 
 	signals->source.fd = -1;
 	pthread_sigmask(SIG_BLOCK, &set, &signals->old_mask);
+}
+
+/* A terminal in raw mode has a handler of its own for it, which it gets to see as well. */
+static void hand_on_continue(void)
+{
+	sigset_t set, old;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCONT);
+	pthread_sigmask(SIG_UNBLOCK, &set, &old);
+	raise(SIGCONT);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 static void signal_arrived(void *opaque, uint32_t events)
@@ -41,13 +55,18 @@ static void signal_arrived(void *opaque, uint32_t events)
 	(void)events;
 	if (read(signals->source.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
+	if (info.ssi_signo == SIGCONT) {
+		hand_on_continue();
+		machine_resume(signals->machine);
+		return;
+	}
 	signals->machine->end_signal = (int)info.ssi_signo;
 	machine_finish(signals->machine, MACHINE_END_SIGNAL, "a signal");
 }
 
 int signals_watch(struct signals *signals, struct machine *machine, struct err *e)
 {
-	sigset_t set = ending_signals();
+	sigset_t set = taken_signals();
 	int ret;
 
 	signals->machine = machine;

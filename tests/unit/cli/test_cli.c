@@ -187,6 +187,7 @@ static const struct {
 	{"-k k -d r -d ./r", "--disk r is given twice"},
 	{"-k k -d r -d r,ro", "--disk r is given twice"},
 	{"-k k -d r -d r,ephemeral", "--disk r is given twice"},
+	{"-k k -d r,on-error=stop", "disk r: on-error=stop means nothing; known: report, pause"},
 	{"-k k -d r,iops-max=5", "disk r: iops-max says nothing without iops"},
 	{"-k k -d r,bps=1M,bps-max=512K", "disk r: bps-max=524288 is less than bps=1048576"},
 	{"-k k -d r,bps=2T", "disk r: bps is at most 1T"},

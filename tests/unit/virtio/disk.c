@@ -18,6 +18,7 @@ void disk_init(struct disk *d, const struct disk_shape *shape)
 	d->fake = fake_blk_new(d->g.loop, shape->capacity, shape->block_bytes);
 	d->fake->blk.info.read_only = shape->read_only;
 	settings.blk = &d->fake->blk;
+	settings.pause_on_error = shape->pause_on_error;
 	if (virtio_blk_new(&d->g.env, &d->g.place, &settings, &dev, NULL) < 0)
 		abort();
 	guest_plug(&d->g, dev);

@@ -20,6 +20,7 @@ struct disk_shape {
 	uint64_t capacity;
 	uint32_t block_bytes;
 	bool read_only;
+	bool pause_on_error; /* d->g.env.events is told */
 };
 
 /* A request in guest memory. */

@@ -15,7 +15,7 @@ static struct disk d;
 
 static void begin(uint32_t block_bytes, bool read_only, uint64_t features)
 {
-	struct disk_shape shape = {CAPACITY, block_bytes, read_only};
+	struct disk_shape shape = {CAPACITY, block_bytes, read_only, false};
 	uint64_t i;
 
 	disk_init(&d, &shape);

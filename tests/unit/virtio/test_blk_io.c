@@ -14,7 +14,7 @@ static struct disk d;
 
 static void begin(uint64_t features)
 {
-	struct disk_shape shape = {CAPACITY, 512, false};
+	struct disk_shape shape = {CAPACITY, 512, false, false};
 
 	disk_init(&d, &shape);
 	guest_bring_up(&d.g, features, 2, 64);

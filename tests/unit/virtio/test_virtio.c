@@ -11,6 +11,7 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, mmio_cases());
 	suite_add_tcase(suite, blk_cases());
 	suite_add_tcase(suite, blk_io_cases());
+	suite_add_tcase(suite, blk_pause_cases());
 	suite_add_tcase(suite, rng_console_cases());
 	suite_add_tcase(suite, net_cases());
 	suite_add_tcase(suite, net_rx_cases());

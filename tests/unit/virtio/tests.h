@@ -10,6 +10,7 @@ TCase *queue_cases(void);
 TCase *mmio_cases(void);
 TCase *blk_cases(void);
 TCase *blk_io_cases(void);
+TCase *blk_pause_cases(void);
 TCase *rng_console_cases(void);
 TCase *net_cases(void);
 TCase *net_rx_cases(void);

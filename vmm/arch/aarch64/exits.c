@@ -9,6 +9,12 @@
 #include "arm64.h"
 #include "base/util.h"
 
+void arch_vcpu_was_paused(const struct vcpu *vcpu)
+{
+	/* The virtual counter has gone on, and there is no way to say why. */
+	(void)vcpu;
+}
+
 void arch_vcpu_where(const struct vcpu *vcpu, char why[ARCH_WHY_MAX])
 {
 	static const struct {

@@ -25,6 +25,13 @@ static void handle_io(struct kvm_run *run, struct bus *bus)
 	}
 }
 
+void arch_vcpu_was_paused(const struct vcpu *vcpu)
+{
+	/* Tells the guest's watchdog through kvmclock. A guest that uses none has nothing to hear.
+	 */
+	vcpu_ioctl(vcpu, KVM_KVMCLOCK_CTRL, NULL);
+}
+
 void arch_vcpu_where(const struct vcpu *vcpu, char why[ARCH_WHY_MAX])
 {
 	struct kvm_regs regs;
