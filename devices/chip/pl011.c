@@ -1,10 +1,9 @@
 /*
  * The PL011 serial port: see pl011.h.
  *
- * Theory of operation. What the guest transmits goes straight into the back-end's ring, so the
- * transmitter is empty again at once; only when the ring is full do bytes stay in the transmit FIFO
- * until the back-end has room. Whether the guest has enabled the UART and its transmitter does not
- * matter: small programs that never do are written for machines where that works.
+ * A register file on a serial port (serial.h), which has the lock and says what runs on which
+ * thread. Whether the guest has enabled the UART and its transmitter does not matter for output:
+ * small programs that never do are written for machines where that works.
  *
  * Input is held back while nobody would read it: a driver that starts reads leftovers away (Linux:
  * pl011_enable_interrupts), and what a user piped into us would be lost with them. A guest reads
@@ -14,22 +13,18 @@
  * with the back-end.
  *
  * The receive time-out comes at once: what has not arrived yet is not on its way either.
- *
- * The line is driven while the mutex is held: irq_set never comes back into the device, and so two
- * vCPUs cannot drive their levels in the wrong order. Register accesses on vCPU threads, the
- * back-end's calls on the main loop's.
  */
 #include "chip/pl011.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
 #include "chip/pl011_regs.h"
 #include "chip/primecell.h"
+#include "chip/serial.h"
 
 #define FIFO_BYTES 32u /* of revision r1p5, which the identification registers name */
 
@@ -37,14 +32,7 @@
  * input. */
 #define POLLING_READS 16u
 
-struct pl011 {
-	struct device dev;
-	struct chr *chr;
-	bool linked; /* chr_start has been called */
-
-	pthread_mutex_t lock; /* guards what follows, and the interrupt line */
-	bool running;
-	bool level; /* of the line */
+struct pl011_regs {
 	uint32_t rsr, ilpr, ibrd, fbrd, lcr_h, cr, ifls, imsc, ris, dmacr;
 	bool break_waiting; /* a break for which the FIFO had no room */
 	unsigned polls;     /* reads of the flags in a row */
@@ -55,33 +43,27 @@ struct pl011 {
 	unsigned tx_len;
 };
 
+struct pl011 {
+	struct serial_port port;
+	struct pl011_regs regs;
+};
+
 /* Without FIFOs, a holding register. */
-static unsigned fifo_size(const struct pl011 *uart)
+static unsigned fifo_size(const struct pl011_regs *uart)
 {
 	return uart->lcr_h & LCR_H_FEN ? FIFO_BYTES : 1;
 }
 
 /* How full a FIFO is at its trigger level, from the three bits in IFLS; reserved values mean 7/8.
  */
-static unsigned trigger(const struct pl011 *uart, unsigned select)
+static unsigned trigger(const struct pl011_regs *uart, unsigned select)
 {
 	static const uint8_t levels[] = {4, 8, 16, 24, 28, 28, 28, 28};
 
 	return uart->lcr_h & LCR_H_FEN ? levels[select & 7] : 1;
 }
 
-static void update_irq(struct pl011 *uart)
-{
-	bool level = uart->ris & uart->imsc;
-
-	if (level == uart->level || !uart->running)
-		return;
-	uart->level = level;
-	if (uart->dev.place.irq)
-		irq_set(uart->dev.place.irq, level);
-}
-
-static unsigned rx_room(const struct pl011 *uart)
+static unsigned rx_room(const struct pl011_regs *uart)
 {
 	unsigned size = fifo_size(uart);
 
@@ -89,16 +71,16 @@ static unsigned rx_room(const struct pl011 *uart)
 }
 
 /* Whether somebody in the guest would read input now. */
-static bool wants_input(const struct pl011 *uart)
+static bool wants_input(const struct pl011_regs *uart)
 {
-	if (!uart->running || (uart->cr & CR_LBE) || uart->break_waiting)
+	if ((uart->cr & CR_LBE) || uart->break_waiting)
 		return false;
 	if (uart->polls >= POLLING_READS)
 		return true;
 	return (uart->imsc & (INT_RX | INT_RT)) && (uart->cr & CR_RECEIVES) == CR_RECEIVES;
 }
 
-static void rx_push(struct pl011 *uart, uint16_t character)
+static void rx_push(struct pl011_regs *uart, uint16_t character)
 {
 	uart->rx[(uart->rx_head + uart->rx_len) % FIFO_BYTES] = character;
 	uart->rx_len++;
@@ -107,7 +89,7 @@ static void rx_push(struct pl011 *uart, uint16_t character)
 		uart->ris |= INT_RX;
 }
 
-static void rx_take_break(struct pl011 *uart)
+static void rx_take_break(struct pl011_regs *uart)
 {
 	if (!uart->break_waiting || !rx_room(uart))
 		return;
@@ -116,17 +98,7 @@ static void rx_take_break(struct pl011 *uart)
 	uart->ris |= INT_BE;
 }
 
-/*
- * Asks for more where that can have become possible; cheap when nothing waits. Not for every byte
- * that the guest has read, though: each time wakes the main loop.
- */
-static void rx_accept(struct pl011 *uart)
-{
-	if (wants_input(uart) && uart->rx_len <= fifo_size(uart) / 2)
-		chr_accept(uart->chr);
-}
-
-static uint32_t read_dr(struct pl011 *uart)
+static uint32_t read_dr(struct pl011_regs *uart)
 {
 	uint16_t character;
 
@@ -147,21 +119,7 @@ static uint32_t read_dr(struct pl011 *uart)
 	return character;
 }
 
-/* Moves the transmit FIFO into the back-end. */
-static void tx_flush(struct pl011 *uart)
-{
-	size_t taken;
-
-	if (!uart->tx_len)
-		return;
-	taken = chr_write(uart->chr, uart->tx, uart->tx_len);
-	uart->tx_len -= (unsigned)taken;
-	memmove(uart->tx, uart->tx + taken, uart->tx_len);
-	if (uart->tx_len < fifo_size(uart) && uart->tx_len <= trigger(uart, uart->ifls))
-		uart->ris |= INT_TX;
-}
-
-static void loop_back(struct pl011 *uart, uint8_t byte)
+static void loop_back(struct pl011_regs *uart, uint8_t byte)
 {
 	if (rx_room(uart)) {
 		rx_push(uart, byte);
@@ -172,7 +130,7 @@ static void loop_back(struct pl011 *uart, uint8_t byte)
 	uart->ris |= INT_TX;
 }
 
-static void write_dr(struct pl011 *uart, uint8_t byte)
+static void write_dr(struct pl011_regs *uart, uint8_t byte)
 {
 	if (uart->cr & CR_LBE) {
 		loop_back(uart, byte);
@@ -182,10 +140,9 @@ static void write_dr(struct pl011 *uart, uint8_t byte)
 	/* Somebody who writes into a full FIFO loses the byte, as with a real one. */
 	if (uart->tx_len < fifo_size(uart))
 		uart->tx[uart->tx_len++] = byte;
-	tx_flush(uart);
 }
 
-static uint32_t read_fr(struct pl011 *uart)
+static uint32_t read_fr(struct pl011_regs *uart)
 {
 	uint32_t flags = FR_CTS | FR_DSR | FR_DCD; /* the other side is there and ready, always */
 
@@ -200,8 +157,10 @@ static uint32_t read_fr(struct pl011 *uart)
 	return flags;
 }
 
-static uint32_t read_register(struct pl011 *uart, uint64_t offset)
+static uint32_t pl011_regs_read(void *regs, uint64_t offset)
 {
+	struct pl011_regs *uart = regs;
+
 	switch (offset) {
 	case DR:
 		return read_dr(uart);
@@ -235,8 +194,13 @@ static uint32_t read_register(struct pl011 *uart, uint64_t offset)
 	}
 }
 
-static void write_register(struct pl011 *uart, uint64_t offset, uint32_t value)
+static void pl011_regs_write(void *regs, uint64_t offset, uint32_t value)
 {
+	struct pl011_regs *uart = regs;
+
+	/* Who transmits between two reads of the flags does not poll for input. */
+	if (uart->polls < POLLING_READS)
+		uart->polls = 0;
 	switch (offset) {
 	case DR:
 		write_dr(uart, (uint8_t)value);
@@ -279,54 +243,31 @@ static void write_register(struct pl011 *uart, uint64_t offset, uint32_t value)
 	}
 }
 
-static uint64_t pl011_read(void *opaque, uint64_t offset, unsigned size)
+static bool pl011_regs_interrupt(const void *regs)
 {
-	struct pl011 *uart = opaque;
-	uint32_t value;
+	const struct pl011_regs *uart = regs;
 
-	(void)size;
-	pthread_mutex_lock(&uart->lock);
-	value = read_register(uart, align_down(offset, 4));
-	update_irq(uart);
-	rx_accept(uart);
-	pthread_mutex_unlock(&uart->lock);
-	return primecell_part(value, offset);
+	return uart->ris & uart->imsc;
 }
 
-static void pl011_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+static size_t pl011_regs_room(const void *regs)
 {
-	struct pl011 *uart = opaque;
-
-	(void)size;
-	if (!primecell_is_write(offset))
-		return;
-	pthread_mutex_lock(&uart->lock);
-	/* Who transmits between two reads of the flags does not poll for input. */
-	if (uart->polls < POLLING_READS)
-		uart->polls = 0;
-	write_register(uart, offset, (uint32_t)value);
-	update_irq(uart);
-	rx_accept(uart);
-	pthread_mutex_unlock(&uart->lock);
+	return wants_input(regs) ? rx_room(regs) : 0;
 }
 
-static size_t pl011_can_receive(void *opaque)
+/* Not for every byte that the guest has read: each time wakes the main loop. */
+static bool pl011_regs_want_more(const void *regs)
 {
-	struct pl011 *uart = opaque;
-	size_t room;
+	const struct pl011_regs *uart = regs;
 
-	pthread_mutex_lock(&uart->lock);
-	room = wants_input(uart) ? rx_room(uart) : 0;
-	pthread_mutex_unlock(&uart->lock);
-	return room;
+	return wants_input(uart) && uart->rx_len <= fifo_size(uart) / 2;
 }
 
-static void pl011_receive(void *opaque, const uint8_t *bytes, size_t len)
+static void pl011_regs_receive(void *regs, const uint8_t *bytes, size_t len)
 {
-	struct pl011 *uart = opaque;
+	struct pl011_regs *uart = regs;
 	size_t i;
 
-	pthread_mutex_lock(&uart->lock);
 	/*
 	 * The guest may have changed its mind since it was asked, but there is room for them,
 	 * unless it has filled the FIFO itself in loopback mode at this very moment.
@@ -337,92 +278,67 @@ static void pl011_receive(void *opaque, const uint8_t *bytes, size_t len)
 		uart->rsr |= DR_OE >> 8;
 		uart->ris |= INT_OE;
 	}
-	update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
 }
 
-static void pl011_writable(void *opaque)
+static void pl011_regs_receive_break(void *regs)
 {
-	struct pl011 *uart = opaque;
+	struct pl011_regs *uart = regs;
 
-	pthread_mutex_lock(&uart->lock);
-	tx_flush(uart);
-	update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
-}
-
-static void pl011_input_break(void *opaque)
-{
-	struct pl011 *uart = opaque;
-
-	pthread_mutex_lock(&uart->lock);
-	uart->break_waiting = uart->running;
+	uart->break_waiting = true;
 	rx_take_break(uart);
-	update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
 }
 
-static int pl011_start(struct device *dev, struct err *e)
+static size_t pl011_regs_transmitted(const void *regs, const uint8_t **bytes)
 {
-	struct pl011 *uart = (struct pl011 *)dev;
-	const struct chr_client client = {
-		.can_receive = pl011_can_receive,
-		.receive = pl011_receive,
-		.writable = pl011_writable,
-		.input_break = pl011_input_break,
-		.opaque = uart,
-	};
-	int ret;
+	const struct pl011_regs *uart = regs;
 
-	pthread_mutex_lock(&uart->lock);
-	uart->running = true;
-	tx_flush(uart);
-	update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
-	if (uart->linked) {
-		chr_accept(uart->chr);
-		return 0;
-	}
-	ret = chr_start(uart->chr, &client, e);
-	uart->linked = !ret;
-	return ret;
+	*bytes = uart->tx;
+	return uart->tx_len;
 }
 
-static void pl011_stop(struct device *dev)
+static void pl011_regs_sent(void *regs, size_t len)
 {
-	struct pl011 *uart = (struct pl011 *)dev;
+	struct pl011_regs *uart = regs;
 
-	pthread_mutex_lock(&uart->lock);
-	/* The line keeps its level: a machine that goes on finds it as it was. */
-	uart->running = false;
-	if (uart->tx_len) {
-		chr_write_last(uart->chr, uart->tx, uart->tx_len);
-		uart->tx_len = 0;
+	uart->tx_len -= (unsigned)len;
+	memmove(uart->tx, uart->tx + len, uart->tx_len);
+	if (uart->tx_len < fifo_size(uart) && uart->tx_len <= trigger(uart, uart->ifls))
 		uart->ris |= INT_TX;
-	}
-	pthread_mutex_unlock(&uart->lock);
 }
 
-static void power_on(struct pl011 *uart)
+static void pl011_regs_power_on(void *regs)
 {
-	uart->rsr = uart->ilpr = uart->ibrd = uart->fbrd = uart->lcr_h = 0;
-	uart->imsc = uart->ris = uart->dmacr = 0;
+	struct pl011_regs *uart = regs;
+
+	memset(uart, 0, sizeof(*uart));
 	uart->cr = CR_RESET;
 	uart->ifls = IFLS_RESET;
-	uart->break_waiting = false;
-	uart->polls = uart->rx_len = uart->tx_len = 0;
 }
 
-static void pl011_reset(struct device *dev)
-{
-	struct pl011 *uart = (struct pl011 *)dev;
+static const struct serial_model pl011_model = {
+	.read = pl011_regs_read,
+	.write = pl011_regs_write,
+	.interrupt = pl011_regs_interrupt,
+	.room = pl011_regs_room,
+	.wants_more = pl011_regs_want_more,
+	.receive = pl011_regs_receive,
+	.receive_break = pl011_regs_receive_break,
+	.transmitted = pl011_regs_transmitted,
+	.sent = pl011_regs_sent,
+	.power_on = pl011_regs_power_on,
+};
 
-	pthread_mutex_lock(&uart->lock);
-	power_on(uart);
-	if (uart->level && uart->dev.place.irq)
-		irq_set(uart->dev.place.irq, false);
-	uart->level = false;
-	pthread_mutex_unlock(&uart->lock);
+static uint64_t pl011_read(void *opaque, uint64_t offset, unsigned size)
+{
+	(void)size;
+	return primecell_part(serial_read(opaque, align_down(offset, 4)), offset);
+}
+
+static void pl011_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+	(void)size;
+	if (primecell_is_write(offset))
+		serial_write(opaque, offset, (uint32_t)value);
 }
 
 /* Linux: Documentation/devicetree/bindings/serial/pl011.yaml */
@@ -436,10 +352,8 @@ static int pl011_describe_fdt(const struct device *dev, struct fdt_builder *fdt)
 
 static void pl011_destroy(struct device *dev)
 {
-	struct pl011 *uart = (struct pl011 *)dev;
-
-	pthread_mutex_destroy(&uart->lock);
-	free(uart);
+	serial_fini((struct serial_port *)dev);
+	free(dev);
 }
 
 static const struct bus_region_ops pl011_ops = {
@@ -452,9 +366,9 @@ static const struct device_class pl011_class = {
 	.name = "pl011",
 	.region_count = 1,
 	.regions = {{.space = BUS_MMIO, .len = PL011_REGION_LEN, .ops = &pl011_ops}},
-	.start = pl011_start,
-	.stop = pl011_stop,
-	.reset = pl011_reset,
+	.start = serial_start,
+	.stop = serial_stop,
+	.reset = serial_reset,
 	.describe_fdt = pl011_describe_fdt,
 	.destroy = pl011_destroy,
 };
@@ -466,12 +380,8 @@ int pl011_new(const struct device_env *env, const struct device_place *place,
 
 	if (!uart)
 		return err_set(e, ENOMEM, "out of memory");
-	device_init(&uart->dev, &pl011_class, env, place, settings->id);
-	snprintf(uart->dev.detail, sizeof(uart->dev.detail), "PL011 serial port, console %.64s",
-		 chr_where(settings->chr));
-	pthread_mutex_init(&uart->lock, NULL);
-	uart->chr = settings->chr;
-	power_on(uart);
-	*out = &uart->dev;
+	device_init(&uart->port.dev, &pl011_class, env, place, settings->id);
+	serial_init(&uart->port, &pl011_model, &uart->regs, settings->chr, "PL011");
+	*out = &uart->port.dev;
 	return 0;
 }
