@@ -9,7 +9,8 @@ __extension__ typedef __int128 wide;
 
 static void update(struct bucket *bucket, uint64_t now_ns)
 {
-	/* What a last nanosecond gives too much is kept: waiting for whole ones must not lose it. */
+	/* What a last nanosecond gives too much is kept: waiting for whole ones must not lose it.
+	 */
 	wide full = (wide)bucket->burst * PER_UNIT + bucket->rate - 1;
 
 	if (now_ns <= bucket->updated_ns)
