@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "net/capture.h"
+#include "net/stream.h"
 #include "net/tap.h"
 #include "net/user.h"
 
@@ -31,6 +32,9 @@ int net_open(const struct net_options *options, struct loop *loop, struct net **
 		break;
 	case NET_TAP:
 		ret = net_tap_open(options->id, options->tap, loop, out, e);
+		break;
+	case NET_STREAM:
+		ret = net_stream_open(options->id, options->stream, loop, out, e);
 		break;
 	}
 	if (ret < 0)

@@ -108,16 +108,18 @@ struct net {
 enum net_kind {
 	NET_USER,
 	NET_TAP,
+	NET_STREAM,
 };
 
 struct net_options {
 	enum net_kind kind;
 	const char *id;
-	const struct net_user_options *user; /* net/user.h; NET_USER */
-	const struct net_tap_options *tap;   /* net/tap.h; NET_TAP */
-	uint64_t bits_per_s, frames_per_s;   /* in each direction; 0: no limit */
-	const char *capture;                 /* a file that net_capture_begin made; NULL: none */
-	unsigned card;                       /* this network's number in there */
+	const struct net_user_options *user;     /* net/user.h; NET_USER */
+	const struct net_tap_options *tap;       /* net/tap.h; NET_TAP */
+	const struct net_stream_options *stream; /* net/stream.h; NET_STREAM */
+	uint64_t bits_per_s, frames_per_s;       /* in each direction; 0: no limit */
+	const char *capture; /* a file that net_capture_begin made; NULL: none */
+	unsigned card;       /* this network's number in there */
 };
 
 /* Opens it on @loop. *@out is freed with net_close. 0, or -errno with a sentence. */

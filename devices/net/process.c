@@ -2,8 +2,7 @@
  * The network process: see process.h.
  *
  * It is a program of its own, next to sarang's, so that sarang neither loads nor links what parses
- * guest packets, and posix_spawn starts it without a copy of our page tables, which may describe
- * many gigabytes of guest memory. On the thread of the network card.
+ * guest packets. On the thread of the network card.
  */
 #include "net/process.h"
 
@@ -11,15 +10,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/seccomp.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -27,6 +23,7 @@
 #include "base/util.h"
 #include "net/holder.h"
 #include "net/protocol.h"
+#include "net/spawn.h"
 
 /* As much as an ordinary user may ask for (net.core.wmem_max): the kernel doubles it. */
 #define SOCKET_BUFFER_BYTES (2 << 20)
@@ -94,39 +91,6 @@ static void free_words(char *words[WORDS_MAX])
 		free(words[i]);
 }
 
-/* A session of its own, so that a terminal's signals do not reach it; signals as by default. */
-static int spawn(const char *program, char *const words[], int socket, pid_t *pid)
-{
-	char *library_path = getenv("LD_LIBRARY_PATH"), *environment[2] = {NULL, NULL};
-	struct strbuf variable = {0};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int ret;
-
-	if (library_path) {
-		strbuf_addf(&variable, "LD_LIBRARY_PATH=%s", library_path);
-		environment[0] = variable.data;
-	}
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attributes);
-	posix_spawn_file_actions_adddup2(&files, socket, NET_PROCESS_SOCKET);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDOUT_FILENO);
-	posix_spawn_file_actions_addclosefrom_np(&files, NET_PROCESS_SOCKET + 1);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						      POSIX_SPAWN_SETSID);
-	ret = posix_spawn(pid, program, &files, &attributes, words, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	strbuf_free(&variable);
-	return -ret;
-}
-
 int net_process_start(const struct net_user_options *options, struct net_process *process,
 		      struct err *e)
 {
@@ -145,12 +109,11 @@ int net_process_start(const struct net_user_options *options, struct net_process
 	if (!ret)
 		ret = fd_set_nonblock(ends[0], true);
 	if (!ret)
-		ret = spawn(program, words, ends[1], &process->pid);
+		ret = net_spawn(program, (const char *const *)words, ends[1], &process->pid);
 	fd_close(&ends[1]);
 	if (!ret)
 		process->end = pidfd_open(process->pid, 0);
 	if (ret < 0) {
-		process->pid = 0;
 		fd_close(&ends[0]);
 		err_errno(e, -ret, "cannot start the network process %s", program);
 	}
@@ -231,18 +194,10 @@ int net_process_hear(const struct net_user_options *options, struct net_process 
 
 int net_process_end(struct net_process *process)
 {
-	int status = 0;
-
 	fd_close(&process->socket);
 	fd_close(&process->asks);
 	fd_close(&process->end);
-	if (process->pid > 0) {
-		kill(process->pid, SIGKILL);
-		while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
-			;
-	}
-	process->pid = 0;
-	return status;
+	return net_spawn_end(&process->pid);
 }
 
 void net_process_answer(struct net_process *process)

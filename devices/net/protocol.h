@@ -16,8 +16,10 @@
 
 #include <stdint.h>
 
+#include "net/spawn.h"
+
 #define NET_PROCESS_NAME   "sarang-slirp"
-#define NET_PROCESS_SOCKET 3
+#define NET_PROCESS_SOCKET NET_SPAWN_SOCKET
 
 enum net_report_kind {
 	NET_REPORT_READY = 1,

@@ -22,11 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/util.h"
 #include "net/net.h"
 #include "net/process.h"
+#include "net/spawn.h"
 
 #define NS_PER_MS 1000000ull
 /* How long the process may take to begin. */
@@ -97,14 +97,6 @@ static void watch_asks(struct net_user *user)
 		(void)loop_add_fd(user->net.loop, &user->asks);
 }
 
-static void describe_status(int status, char *text, size_t len)
-{
-	if (WIFSIGNALED(status))
-		snprintf(text, len, "killed by signal %d", WTERMSIG(status));
-	else
-		snprintf(text, len, "exit status %d", WEXITSTATUS(status));
-}
-
 static void plan_restart(struct net_user *user)
 {
 	if (loop_now_ns() - user->born_ns > RESTART_OLD_NS)
@@ -122,7 +114,7 @@ static void lose_process(struct net_user *user, const char *why)
 	loop_del_fd(user->net.loop, &user->source);
 	loop_del_fd(user->net.loop, &user->asks);
 	loop_del_fd(user->net.loop, &user->end);
-	describe_status(net_process_end(&user->process), how, sizeof(how));
+	net_spawn_status(net_process_end(&user->process), how, sizeof(how));
 	user->ready = user->rx_stalled = user->tx_blocked = false;
 	log_limited(&user->net.limit, LOG_WARN,
 		    "%s: its network process ended (%s); it is started anew", user->net.id,

@@ -2,15 +2,15 @@
  * The other end of a network, for tests and measurements, on the host or in a guest (where it is
  * linked statically):
  *
- *	netpeer dns ADDRESS PORT        answers any A query with 10.9.8.7, any AAAA with fd00::987
- *	netpeer serve ADDRESS PORT      TCP: does what each client asks for (below); UDP: counts
- *	netpeer put ADDRESS PORT BYTES STREAMS    TCP: sends BYTES in all over STREAMS connections
+ *	netpeer dns ADDRESS PORT [N]    answers any A query with 10.9.8.N (7), any AAAA with
+ *fd00::900+N netpeer serve ADDRESS PORT      TCP: does what each client asks for (below); UDP:
+ *counts netpeer put ADDRESS PORT BYTES STREAMS    TCP: sends BYTES in all over STREAMS connections
  *	netpeer get ADDRESS PORT BYTES STREAMS    TCP: the same, received
  *	netpeer ask ADDRESS PORT ROUNDS           TCP: one byte there and back, ROUNDS times
  *	netpeer udp ADDRESS PORT BYTES SIZE       UDP: sends datagrams of SIZE, asks how many came
  *
  * The clients print "NAME: AMOUNT in N us". A client's first eight bytes on a connection say what
- *it wants: 'p', 'g' or 'a', and in the rest how many bytes (little-endian, 56 bits).
+ * it wants: 'p', 'g' or 'a', and in the rest how many bytes (little-endian, 56 bits).
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -122,9 +122,9 @@ static void pour(int fd, uint64_t len)
 /* ---- servers ---- */
 
 /* RFC 1035: the question comes back with one answer that points at it. */
-static size_t answer(uint8_t *packet, size_t len, size_t room)
+static size_t answer(uint8_t *packet, size_t len, size_t room, uint8_t last)
 {
-	static const uint8_t v4[] = {10, 9, 8, 7}, v6[16] = {0xfd, [14] = 9, [15] = 0x87};
+	const uint8_t v4[] = {10, 9, 8, last}, v6[16] = {0xfd, [14] = 9, [15] = last};
 	size_t end = 12, data;
 	bool aaaa;
 
@@ -144,7 +144,7 @@ static size_t answer(uint8_t *packet, size_t len, size_t room)
 	return end + 12 + data;
 }
 
-static void serve_dns(int fd)
+static void serve_dns(int fd, uint8_t last)
 {
 	uint8_t packet[512];
 	union address from;
@@ -157,7 +157,7 @@ static void serve_dns(int fd)
 		n = recvfrom(fd, packet, sizeof(packet), 0, &from.any, &len);
 		if (n < 12)
 			continue;
-		n = (ssize_t)answer(packet, (size_t)n, sizeof(packet));
+		n = (ssize_t)answer(packet, (size_t)n, sizeof(packet), last);
 		if (n)
 			(void)sendto(fd, packet, (size_t)n, 0, &from.any, len);
 	}
@@ -320,7 +320,8 @@ int main(int argc, char **argv)
 	const char *what = argc > 3 ? argv[1] : "";
 
 	if (!strcmp(what, "dns"))
-		serve_dns(open_socket(argv[2], argv[3], SOCK_DGRAM, true));
+		serve_dns(open_socket(argv[2], argv[3], SOCK_DGRAM, true),
+			  argc > 4 ? (uint8_t)atoi(argv[4]) : 7);
 	else if (!strcmp(what, "serve"))
 		serve(argv[2], argv[3]);
 	else if (!strcmp(what, "put") && argc == 6)

@@ -89,13 +89,13 @@ static const struct option_list disk_list = {
 	.max = MACHINE_DISKS_MAX,
 };
 
-static const char *const net_kinds[] = {"user", "tap", "none", NULL};
+static const char *const net_kinds[] = {"user", "tap", "passt", "none", NULL};
 
 static const struct option net_option_list[] = {
 	{.name = "kind",
 	 .argument = "KIND",
 	 .help = "user: through this user's own sockets, no privileges needed; tap: a tap device "
-		 "of the host; none: no card",
+		 "of the host; passt: the program of that name; none: no card",
 	 .kind = OPTION_TEXT,
 	 .offset = offsetof(struct net_config, kind),
 	 .choices = net_kinds},
@@ -112,7 +112,7 @@ static const struct option net_option_list[] = {
 	 .offset = offsetof(struct net_config, restricted)},
 	{.name = "mtu",
 	 .argument = "BYTES",
-	 .help = "the longest packet (default for user: 65520)",
+	 .help = "the longest packet (default for user and passt: 65520)",
 	 .kind = OPTION_NUMBER,
 	 .offset = offsetof(struct net_config, mtu)},
 	{.name = "hostname",
@@ -130,6 +130,12 @@ static const struct option net_option_list[] = {
 	 .help = "a descriptor of a tap device that is open already",
 	 .kind = OPTION_TEXT,
 	 .offset = offsetof(struct net_config, fd)},
+	{.name = "path",
+	 .argument = "FILE",
+	 .help = "the socket of a passt that runs already (default: passt is started)",
+	 .kind = OPTION_TEXT,
+	 .flags = OPTION_IS_FILE,
+	 .offset = offsetof(struct net_config, path)},
 	{.name = "bps",
 	 .argument = "RATE",
 	 .help = "at most so many bits a second in each direction, for example 10M",

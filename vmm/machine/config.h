@@ -35,12 +35,13 @@ struct disk_config {
 
 /* One -n, as it was written: network.h says what it means. Strings are owned by the config. */
 struct net_config {
-	char *kind;     /* "user", "tap", "none" */
+	char *kind;     /* "user", "tap", "passt", "none" */
 	char *mac;      /* NULL: made from the machine's name */
 	char *forwards; /* separated by blanks; NULL: none */
 	char *hostname;
 	char *ifname; /* of a tap device */
 	char *fd;     /* a descriptor of one, in decimal */
+	char *path;   /* of passt's socket; NULL: passt is started */
 	char *bps;    /* bits a second in each direction; NULL: no limit */
 	unsigned pps; /* frames a second; 0: no limit */
 	unsigned mtu; /* 0: the kind's own */

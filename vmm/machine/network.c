@@ -13,6 +13,7 @@
 #include "machine/devices.h"
 #include "net/capture.h"
 #include "net/net.h"
+#include "net/stream.h"
 #include "net/tap.h"
 #include "virtio/net.h"
 
@@ -33,6 +34,7 @@ void machine_nets_free(struct machine_config *config)
 		free(config->nets[i].hostname);
 		free(config->nets[i].ifname);
 		free(config->nets[i].fd);
+		free(config->nets[i].path);
 		free(config->nets[i].bps);
 	}
 	config->net_count = 0;
@@ -87,12 +89,19 @@ static int check_hostname(const char *name, struct err *e)
 	return 0;
 }
 
-static int check_user(const struct net_config *net, struct err *e)
+static int check_mtu(const struct net_config *net, struct err *e)
 {
 	if (net->mtu && (net->mtu < NET_USER_MTU_MIN || net->mtu > NET_USER_MTU_MAX))
 		return err_set(e, EINVAL, "mtu=%u is not from %d to %d", net->mtu, NET_USER_MTU_MIN,
 			       NET_USER_MTU_MAX);
-	return check_forwards(net, e);
+	return 0;
+}
+
+static int check_user(const struct net_config *net, struct err *e)
+{
+	int ret = check_mtu(net, e);
+
+	return ret < 0 ? ret : check_forwards(net, e);
 }
 
 /* 0 to INT_MAX, or -1. */
@@ -119,14 +128,15 @@ static int check_tap(const struct net_config *net, struct err *e)
 static int check_foreign(const struct net_config *net, struct err *e)
 {
 	bool user = !strcmp(net->kind, "user"), tap = !strcmp(net->kind, "tap");
+	bool passt = !strcmp(net->kind, "passt");
 	const struct {
 		const char *name;
 		bool given, fits;
 	} settings[] = {
 		{"hostfwd", net->forwards, user},    {"hostname", net->hostname, user},
-		{"restrict", net->restricted, user}, {"mtu", net->mtu, user},
+		{"restrict", net->restricted, user}, {"mtu", net->mtu, user || passt},
 		{"ifname", net->ifname, tap},        {"fd", net->fd, tap},
-		{"mac", net->mac, user || tap},
+		{"path", net->path, passt},          {"mac", net->mac, user || tap || passt},
 	};
 	size_t i;
 
@@ -168,8 +178,10 @@ static int check_net(const struct net_config *net, struct err *e)
 		ret = check_user(net, e);
 	else if (!strcmp(net->kind, "tap"))
 		ret = check_tap(net, e);
+	else if (!strcmp(net->kind, "passt"))
+		ret = check_mtu(net, e);
 	else if (strcmp(net->kind, "none") != 0)
-		return err_set(e, EINVAL, "unknown kind of network; known: user, tap, none");
+		return err_set(e, EINVAL, "unknown kind of network; known: user, tap, passt, none");
 	if (!ret)
 		ret = check_foreign(net, e);
 	if (!ret && net->bps && !parse_bps(net->bps))
@@ -256,6 +268,13 @@ void machine_net_user(const struct machine_config *config, unsigned index,
 		user->forward_count++;
 }
 
+static enum net_kind net_kind(const struct net_config *net)
+{
+	if (!strcmp(net->kind, "tap"))
+		return NET_TAP;
+	return strcmp(net->kind, "passt") ? NET_USER : NET_STREAM;
+}
+
 int machine_create_net(const struct build_parts *parts, const struct plan_device *planned,
 		       const struct device_place *place, struct device **out, struct err *e)
 {
@@ -265,11 +284,16 @@ int machine_create_net(const struct build_parts *parts, const struct plan_device
 		.ifname = net->ifname,
 		.fd = net->fd ? parse_fd(net->fd) : -1,
 	};
+	struct net_stream_options stream = {
+		.path = net->path,
+		.mtu_bytes = (uint16_t)(net->mtu ? net->mtu : NET_USER_MTU_DEFAULT),
+	};
 	struct net_options options = {
-		.kind = strcmp(net->kind, "tap") ? NET_USER : NET_TAP,
+		.kind = net_kind(net),
 		.id = planned->id,
 		.user = &user,
 		.tap = &tap,
+		.stream = &stream,
 		.bits_per_s = net->bps ? parse_bps(net->bps) : 0,
 		.frames_per_s = net->pps,
 		.capture = parts->config->pcap,

@@ -7,6 +7,7 @@
  * up all it can (sandbox.c), says that it is ready, and serves until sarang closes the socket.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,8 @@ int main(int argc, char **argv)
 	int type, asks, i;
 	socklen_t len = sizeof(type);
 
+	/* libslirp writes to connections that the other end has closed. */
+	signal(SIGPIPE, SIG_IGN);
 	for (i = 1; i < argc; i++)
 		if (!take_word(argv[i], &options))
 			break;

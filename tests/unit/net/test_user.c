@@ -8,112 +8,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "base/util.h"
-#include "net/net.h"
+#include "front.h"
 #include "net/user.h"
 #include "tests.h"
-
-#define ROUNDS 400 /* of at most 50 ms each */
-
-/* A front-end with room for one frame. */
-static struct {
-	bool room;
-	unsigned frames, downs, ups, ready;
-	struct net_header header;
-	uint8_t frame[NET_FRAME_MAX];
-	size_t len;
-	struct iovec iov[2];
-} front;
-
-static struct loop *loop;
-static struct net *net;
-static struct err e;
-
-static bool rx_open(void *opaque)
-{
-	(void)opaque;
-	return front.room;
-}
-
-static int rx_begin(void *opaque, struct iovec **iov)
-{
-	(void)opaque;
-	front.header = (struct net_header){0};
-	front.iov[0] = (struct iovec){&front.header, sizeof(front.header)};
-	front.iov[1] = (struct iovec){front.frame, sizeof(front.frame)};
-	*iov = front.iov;
-	return front.room ? 2 : 0;
-}
-
-static void rx_end(void *opaque, size_t len)
-{
-	(void)opaque;
-	if (!len)
-		return;
-	front.len = len;
-	front.frames++;
-	front.room = false;
-}
-
-static void rx_close(void *opaque)
-{
-	(void)opaque;
-}
-
-static void tx_ready(void *opaque)
-{
-	(void)opaque;
-	front.ready++;
-}
-
-static void link_changed(void *opaque, bool up)
-{
-	(void)opaque;
-	if (up)
-		front.ups++;
-	else
-		front.downs++;
-}
 
 static int open_user(struct net_user_options *user)
 {
 	const struct net_options options = {.kind = NET_USER, .id = "net0", .user = user};
 
-	memset(&front, 0, sizeof(front));
-	memset(&e, 0, sizeof(e));
-	log_set_level(LOG_ERROR);
 	user->mtu_bytes = NET_USER_MTU_DEFAULT;
 	if (!user->program)
 		user->program = SLIRP_PROGRAM;
-	ck_assert_int_eq(loop_new(&loop, &e), 0);
-	return net_open(&options, loop, &net, &e);
+	return front_open(&options);
 }
 
 static int start_user(struct net_user_options *user)
 {
-	const struct net_client client = {rx_open,  rx_begin,     rx_end, rx_close,
-					  tx_ready, link_changed, NULL};
-
-	ck_assert_msg(!open_user(user), "%s", e.text);
-	return net_start(net, &client, &e);
-}
-
-static void close_user(void)
-{
-	net_stop(net);
-	net_close(net);
-	loop_free(loop);
-}
-
-/* Runs the loop until *@counter is @wanted or much time is over. */
-static void run_until(const unsigned *counter, unsigned wanted, const char *what)
-{
-	unsigned i;
-
-	for (i = 0; i < ROUNDS && *counter < wanted; i++)
-		loop_run_once(loop, 50);
-	ck_assert_msg(*counter >= wanted, "waited in vain for %s", what);
+	ck_assert_msg(!open_user(user), "%s", front.e.text);
+	return front_start();
 }
 
 /* Asks who has 10.0.2.2 (RFC 826): the gateway answers. */
@@ -125,18 +37,10 @@ static void ask_for_gateway(void)
 		0x52, 0x54, 0,    0,    0,    1,    10,   0,    2, 15,       /* from */
 		0,    0,    0,    0,    0,    0,    10,   0,    2, 2,        /* for */
 	};
-	struct net_header header = {0};
-	struct iovec iov[3] = {{&header, sizeof(header)},
-			       {(void *)(uintptr_t)request, 20},
-			       {(void *)(uintptr_t)(request + 20), 22}};
-	unsigned before = front.frames;
 
-	front.room = true;
-	net_rx_resume(net);
 	/* Before the process is ready the frame has to wait. */
-	while (net_tx(net, iov, 3) == NET_TX_BUSY)
-		run_until(&front.ready, front.ready + 1, "room to send");
-	run_until(&front.frames, before + 1, "a frame");
+	front_send(request, sizeof(request));
+	front_receive();
 }
 
 static bool is_arp_reply(void)
@@ -150,7 +54,7 @@ START_TEST(the_gateway_answers)
 	struct net_user_options user = {0};
 	unsigned i;
 
-	ck_assert_msg(!start_user(&user), "%s", e.text);
+	ck_assert_msg(!start_user(&user), "%s", front.e.text);
 	/* It advertises itself as an IPv6 router, too. */
 	for (i = 0; i < 5; i++) {
 		ask_for_gateway();
@@ -158,7 +62,7 @@ START_TEST(the_gateway_answers)
 			break;
 	}
 	ck_assert(is_arp_reply());
-	close_user();
+	front_close();
 }
 END_TEST
 
@@ -184,14 +88,14 @@ START_TEST(a_killed_process_is_replaced)
 	unsigned i;
 	pid_t pid;
 
-	ck_assert_msg(!start_user(&user), "%s", e.text);
+	ck_assert_msg(!start_user(&user), "%s", front.e.text);
 	pid = find_child();
 	ck_assert_int_gt(pid, 0);
 	front.room = true;
-	net_rx_resume(net);
+	net_rx_resume(front.net);
 	kill(pid, SIGKILL);
-	run_until(&front.downs, 1, "the link to go down");
-	run_until(&front.ups, 1, "the link to come up");
+	front_run_until(&front.downs, 1, "the link to go down");
+	front_run_until(&front.ups, 1, "the link to come up");
 	ck_assert_int_ne(find_child(), pid);
 	for (i = 0; i < 5; i++) {
 		ask_for_gateway();
@@ -199,8 +103,26 @@ START_TEST(a_killed_process_is_replaced)
 			break;
 	}
 	ck_assert(is_arp_reply());
-	close_user();
+	front_close();
 	ck_assert_int_eq(find_child(), 0);
+}
+END_TEST
+
+/* What a connection brings that its client has closed while the guest was sending. */
+START_TEST(a_broken_pipe_is_survived)
+{
+	struct net_user_options user = {0};
+	pid_t pid;
+
+	ck_assert_msg(!start_user(&user), "%s", front.e.text);
+	ask_for_gateway();
+	pid = find_child();
+	kill(pid, SIGPIPE);
+	ask_for_gateway();
+	ask_for_gateway();
+	ck_assert_int_eq(find_child(), pid);
+	ck_assert_uint_eq(front.downs, 0);
+	front_close();
 }
 END_TEST
 
@@ -216,11 +138,11 @@ START_TEST(a_taken_port_names_its_holder)
 	ck_assert_int_eq(listen(fd, 1), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
 	snprintf(rule, sizeof(rule), "tcp::%u-:80", ntohs(at.sin_port));
-	ck_assert_int_eq(net_forward_parse(rule, &user.forwards[0], &e), 0);
+	ck_assert_int_eq(net_forward_parse(rule, &user.forwards[0], &front.e), 0);
 	ck_assert_int_eq(start_user(&user), -EADDRINUSE);
 	snprintf(who, sizeof(who), "process %d (", getpid());
-	ck_assert_msg(strstr(e.text, who) != NULL, "%s", e.text);
-	close_user();
+	ck_assert_msg(strstr(front.e.text, who) != NULL, "%s", front.e.text);
+	front_close();
 	close(fd);
 }
 END_TEST
@@ -230,8 +152,8 @@ START_TEST(a_missing_program_is_named)
 	struct net_user_options user = {.program = "/nonesuch/sarang-slirp"};
 
 	ck_assert_int_lt(open_user(&user), 0);
-	ck_assert_ptr_nonnull(strstr(e.text, "/nonesuch/sarang-slirp"));
-	loop_free(loop);
+	ck_assert_ptr_nonnull(strstr(front.e.text, "/nonesuch/sarang-slirp"));
+	loop_free(front.loop);
 }
 END_TEST
 
@@ -240,10 +162,10 @@ START_TEST(a_process_that_does_not_begin)
 {
 	struct net_user_options user = {.program = "/bin/true", .forward_count = 1};
 
-	ck_assert_int_eq(net_forward_parse("tcp::1-:1", &user.forwards[0], &e), 0);
+	ck_assert_int_eq(net_forward_parse("tcp::1-:1", &user.forwards[0], &front.e), 0);
 	ck_assert_int_lt(start_user(&user), 0);
-	ck_assert_ptr_nonnull(strstr(e.text, "could not begin"));
-	close_user();
+	ck_assert_ptr_nonnull(strstr(front.e.text, "could not begin"));
+	front_close();
 }
 END_TEST
 
@@ -254,6 +176,7 @@ TCase *user_cases(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, the_gateway_answers);
 	tcase_add_test(tc, a_killed_process_is_replaced);
+	tcase_add_test(tc, a_broken_pipe_is_survived);
 	tcase_add_test(tc, a_taken_port_names_its_holder);
 	tcase_add_test(tc, a_missing_program_is_named);
 	tcase_add_test(tc, a_process_that_does_not_begin);

@@ -9,5 +9,6 @@ TCase *address_cases(void);
 TCase *limit_cases(void);
 TCase *user_cases(void);
 TCase *capture_cases(void);
+TCase *stream_cases(void);
 
 #endif
