@@ -50,6 +50,7 @@ struct chr_options {
 struct chr_user {
 	void (*quit)(void *opaque);
 	void (*resume)(void *opaque);
+	void (*power)(void *opaque); /* presses the power button */
 	void *opaque;
 };
 

@@ -17,6 +17,7 @@ enum keys_meaning {
 	KEYS_HELP,    /* Ctrl-A h or ? */
 	KEYS_BREAK,   /* Ctrl-A b */
 	KEYS_RESUME,  /* Ctrl-A c */
+	KEYS_POWER,   /* Ctrl-A p */
 };
 
 /* Zero-initialised. */

@@ -112,6 +112,10 @@ static void take_key(struct chr *chr, uint8_t byte)
 		if (chr->user.resume)
 			chr->user.resume(chr->user.opaque);
 		break;
+	case KEYS_POWER:
+		if (chr->user.power)
+			chr->user.power(chr->user.opaque);
+		break;
 	case KEYS_HELP:
 		chr_write(chr, (const uint8_t *)keys_help, strlen(keys_help));
 		break;

@@ -38,6 +38,11 @@ static void user_resumes(void *opaque)
 	machine_resume(opaque);
 }
 
+static void user_presses_power(void *opaque)
+{
+	machine_press_power_button(opaque);
+}
+
 static int build_memory(struct machine *machine, struct err *e)
 {
 	struct arch_ram_range ranges[ARCH_RAM_RANGES_MAX];
@@ -99,7 +104,12 @@ static int open_console(struct machine *machine, const struct console_config *co
 			struct chr **out, struct err *e)
 {
 	struct chr_options options = {.kind = config->kind, .path = config->path};
-	struct chr_user user = {.quit = user_quits, .resume = user_resumes, .opaque = machine};
+	struct chr_user user = {
+		.quit = user_quits,
+		.resume = user_resumes,
+		.power = user_presses_power,
+		.opaque = machine,
+	};
 
 	return chr_open(&options, machine->loop, &user, out, e);
 }

@@ -68,6 +68,9 @@ void machine_finish(struct machine *machine, enum machine_end end, const char *w
 enum vcpu_next machine_handle_exit(struct vcpu *vcpu, void *opaque);
 void machine_vcpu_failed(struct vcpu *vcpu, int errnum, void *opaque);
 
+/* run.c: asks the guest to power off, as far as it listens. Main thread. */
+void machine_press_power_button(struct machine *machine);
+
 /* pause.c: after the vCPUs have been made. */
 void machine_pause_init(struct machine *machine);
 /* Returns when no vCPU is in the guest any more, running the main loop meanwhile. Main thread. */

@@ -57,6 +57,16 @@ void machine_vcpu_failed(struct vcpu *vcpu, int errnum, void *opaque)
 	machine_finish(opaque, MACHINE_END_DIED, why);
 }
 
+void machine_press_power_button(struct machine *machine)
+{
+	unsigned i;
+
+	for (i = 0; i < machine->device_count; i++)
+		if (machine->plan.devices[i].flags & PLAN_POWER_BUTTON)
+			arch_press_power_button(machine->devices[i]);
+	log_info("%s: its power button was pressed", machine->config->name);
+}
+
 static int start_all(struct machine *machine, struct err *e)
 {
 	unsigned i;

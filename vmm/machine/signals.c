@@ -1,7 +1,7 @@
 /*
  * TERM, INT and HUP end the guest in order: they are blocked before anything is built, taken by the
  * main loop through a signalfd, and sent to this process again when all is cleaned up. CONT lets a
- * guest go on that was paused.
+ * guest go on that was paused, PWR presses its power button.
  */
 #include <errno.h>
 #include <sys/signalfd.h>
@@ -21,6 +21,7 @@ static sigset_t taken_signals(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCONT);
+	sigaddset(&set, SIGPWR);
 	for (i = 0; i < ARRAY_SIZE(ending); i++)
 		if (!sigaction(ending[i], NULL, &action) && action.sa_handler != SIG_IGN)
 			sigaddset(&set, ending[i]);
@@ -58,6 +59,10 @@ static void signal_arrived(void *opaque, uint32_t events)
 	if (info.ssi_signo == SIGCONT) {
 		hand_on_continue();
 		machine_resume(signals->machine);
+		return;
+	}
+	if (info.ssi_signo == SIGPWR) {
+		machine_press_power_button(signals->machine);
 		return;
 	}
 	signals->machine->end_signal = (int)info.ssi_signo;

@@ -96,9 +96,9 @@ START_TEST(keys_after_the_prefix)
 		uint8_t key;
 		enum keys_meaning meaning;
 	} keys[] = {
-		{'x', KEYS_QUIT},   {'h', KEYS_HELP},    {'?', KEYS_HELP},
-		{'b', KEYS_BREAK},  {'a', KEYS_PREFIX},  {KEYS_CTRL_A, KEYS_PREFIX},
-		{'c', KEYS_RESUME}, {'z', KEYS_NOTHING},
+		{'x', KEYS_QUIT},   {'h', KEYS_HELP},   {'?', KEYS_HELP},
+		{'b', KEYS_BREAK},  {'a', KEYS_PREFIX}, {KEYS_CTRL_A, KEYS_PREFIX},
+		{'c', KEYS_RESUME}, {'p', KEYS_POWER},  {'z', KEYS_NOTHING},
 	};
 	struct keys state = {0};
 	unsigned i;
