@@ -158,6 +158,17 @@ static int refuse(const struct qcow2_create_options *o, struct err *e)
 	return 0;
 }
 
+/* An empty file of that length; a device has the one it has. */
+static int set_length(struct file *file, uint64_t len)
+{
+	int ret;
+
+	if (file->desc->block_device)
+		return len > file->desc->size_bytes ? -ENOSPC : 0;
+	ret = file->ops->resize(file, 0);
+	return ret ? ret : file->ops->resize(file, len);
+}
+
 int qcow2_create(struct file *file, const struct qcow2_create_options *options, struct err *e)
 {
 	const char *path = file->desc->path;
@@ -183,9 +194,7 @@ int qcow2_create(struct file *file, const struct qcow2_create_options *options, 
 		h.reftable_offset = l.reftable << h.cluster_bits;
 		h.reftable_clusters = (uint32_t)l.reftable_clusters;
 		h.l1_offset = l.l1 << h.cluster_bits;
-		ret = file->ops->resize(file, 0);
-		if (!ret || ret == -ENOTSUP)
-			ret = file->ops->resize(file, l.end << h.cluster_bits);
+		ret = set_length(file, l.end << h.cluster_bits);
 	}
 	if (!ret)
 		ret = write_tables(file, &h, &l);

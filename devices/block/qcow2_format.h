@@ -122,6 +122,12 @@ void qcow2_header_patch(const struct qcow2_header *h, unsigned char *bytes);
  */
 int qcow2_header_write(const struct qcow2_header *h, unsigned char *bytes, size_t len);
 
+/* Where the header in @bytes holds its backing file's name; *@len 0: nowhere. */
+void qcow2_header_find_name(const unsigned char *bytes, uint64_t *at, uint64_t *len);
+
+/* Has the header in @bytes name the backing file @name (NULL: none), which it holds at @at. */
+void qcow2_header_place_name(unsigned char *bytes, const char *name, uint64_t at);
+
 /* Sets, replaces or (NULL) removes an extension. 0 or -ENOMEM. */
 int qcow2_header_set_extension(struct qcow2_header *h, uint32_t type, const void *bytes,
 			       uint32_t len);

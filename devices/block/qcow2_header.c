@@ -381,11 +381,24 @@ int qcow2_header_write(const struct qcow2_header *h, unsigned char *bytes, size_
 	at += 8;
 	if (name > QCOW2_BACKING_NAME_MAX || at + name > len)
 		return -ENOSPC;
-	put_be64(bytes + AT_BACKING_OFFSET, name ? at : 0);
-	put_be32(bytes + AT_BACKING_SIZE, (uint32_t)name);
-	if (name)
-		memcpy(bytes + at, h->backing_name, name);
+	qcow2_header_place_name(bytes, h->backing_name, at);
 	return (int)(at + name);
+}
+
+void qcow2_header_find_name(const unsigned char *bytes, uint64_t *at, uint64_t *len)
+{
+	*at = get_be64(bytes + AT_BACKING_OFFSET);
+	*len = *at ? get_be32(bytes + AT_BACKING_SIZE) : 0;
+}
+
+void qcow2_header_place_name(unsigned char *bytes, const char *name, uint64_t at)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	put_be64(bytes + AT_BACKING_OFFSET, len ? at : 0);
+	put_be32(bytes + AT_BACKING_SIZE, (uint32_t)len);
+	if (len)
+		memcpy(bytes + at, name, len);
 }
 
 int qcow2_header_set_extension(struct qcow2_header *h, uint32_t type, const void *bytes,

@@ -69,6 +69,33 @@ int qcow2_create(struct file *file, const struct qcow2_create_options *options, 
 /* Gives each cluster its place, and (@space) asks the host for the room. 0 or -errno with @e. */
 int qcow2_preallocate(struct qcow2 *q, bool space, struct err *e);
 
+/* --- compressed clusters --- */
+
+/* Where the next one goes; begins with @q set and the rest zero. */
+struct qcow2_packer {
+	struct qcow2 *q;
+	uint64_t at, end;
+};
+
+/*
+ * Compresses a cluster into @out, which has room for one. Bytes it takes then; -ENOSPC when it does
+ * not become smaller; -ENOMEM. On any thread.
+ */
+int64_t qcow2_pack(const struct qcow2 *q, const unsigned char *cluster, unsigned char *out);
+
+/* Writes what qcow2_pack has made as the cluster at @guest, where nothing may be. 0 or -errno. */
+int qcow2_put_packed(struct qcow2_packer *p, uint64_t guest, const unsigned char *packed,
+		     uint64_t len);
+
+/* --- the backing file --- */
+
+/*
+ * Changes which backing file the header names: nothing else. @name NULL: none. One write of the
+ * header's first sector makes it count, unless the image named no format before. 0 or -errno with
+ * a sentence. The open image goes on with the backing file that it has.
+ */
+int qcow2_set_backing(struct qcow2 *q, const char *name, const char *format, struct err *e);
+
 /* --- snapshots --- */
 
 #define QCOW2_SNAPSHOT_NAME_MAX 255u /* QEMU's; an image may hold longer ones */

@@ -7,12 +7,14 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/disk.h"
+#include "cli/disk_copy.h"
 #include "cli/suggest.h"
 
 static const char *const formats[] = {"raw", "qcow2", NULL};
 static const char *const preallocs[] = {"off", "metadata", "falloc", "full", NULL};
 static const char *const compressions[] = {"zlib", "zstd", NULL};
 static const char *const repairs[] = {"leaks", "all", NULL};
+static const char *const patterns[] = {"seq", "rand", NULL};
 
 #define TEXT(name_, letter_, argument_, help_, field_, choices_)                        \
 	{                                                                               \
@@ -26,6 +28,17 @@ static const char *const repairs[] = {"leaks", "all", NULL};
 		.offset = offsetof(struct disk_settings, field_)   \
 	}
 
+#define SIZE(name_, help_, field_)                                                     \
+	{                                                                              \
+		.name = name_, .argument = "SIZE", .help = help_, .kind = OPTION_SIZE, \
+		.unit_bytes = 1, .offset = offsetof(struct disk_settings, field_)      \
+	}
+#define NUMBER(name_, help_, field_)                                                  \
+	{                                                                             \
+		.name = name_, .argument = "N", .help = help_, .kind = OPTION_NUMBER, \
+		.offset = offsetof(struct disk_settings, field_)                      \
+	}
+
 static const struct option disk_option_list[] = {
 	TEXT("format", 'f', "raw|qcow2", "the image's format", format, formats),
 	TEXT("output-format", 'O', "raw|qcow2", "convert: the new image's format", out_format,
@@ -35,15 +48,28 @@ static const struct option disk_option_list[] = {
 	TEXT("backing", 'b', "FILE", "the image under a new one, as seen from the new one's folder",
 	     backing, NULL),
 	TEXT("backing-format", 'F', "raw|qcow2", "its format", backing_format, formats),
-	{.name = "cluster",
-	 .argument = "SIZE",
-	 .help = "qcow2: the unit of allocation, 512 to 2M (default: 64K)",
-	 .kind = OPTION_SIZE,
-	 .unit_bytes = 1,
-	 .offset = offsetof(struct disk_settings, cluster_bytes)},
+	{.name = "unsafe",
+	 .letter = 'u',
+	 .help = "rebase: only the name is changed; the new backing file is known to hold the same",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct disk_settings, unsafe)},
+	SIZE("cluster", "qcow2: the unit of allocation, 512 to 2M (default: 64K)", cluster_bytes),
+	FLAG("compress", "convert: into compressed clusters", compress),
 	TEXT("compression", 0, "zlib|zstd", "qcow2: what compressed clusters are packed with",
 	     compression, compressions),
 	TEXT("repair", 0, "leaks|all", "check: put right what can be", repair, repairs),
+	SIZE("sparse",
+	     "convert: so many zeroes in a row become a hole, up to 1M (default: 4K; 0: none)",
+	     sparse_bytes),
+	SIZE("size", "bench: bytes of a request (default: 4K); measure: of the disk", size_bytes),
+	FLAG("write", "bench: write zeroes instead of reading", write),
+	NUMBER("depth", "bench: requests at a time (default: 64)", depth),
+	NUMBER("count", "bench: requests in all (default: 75000)", count),
+	SIZE("step", "bench: from one request to the next (default: its size)", step_bytes),
+	TEXT("pattern", 0, "seq|rand", "bench: where requests go (default: seq)", pattern,
+	     patterns),
+	FLAG("direct", "bench: past the host's page cache (O_DIRECT)", direct),
+	NUMBER("flush-every", "bench: a flush after so many writes", flush_every),
 	FLAG("shrink", "resize: a smaller size is meant, and what is behind it is lost", shrink),
 	FLAG("chain", "info: the backing files too", chain),
 	FLAG("json", "for programs: JSON instead of text", json),
@@ -54,13 +80,15 @@ static const struct option disk_option_list[] = {
 static const struct option_table disk_options = {disk_option_list, ARRAY_SIZE(disk_option_list)};
 
 static const struct disk_verb *const verbs[] = {
-	&disk_create, &disk_info, &disk_check,   &disk_convert,
-	&disk_resize, &disk_map,  &disk_compare, &disk_snapshot,
+	&disk_create, &disk_info,   &disk_check, &disk_convert, &disk_resize,  &disk_snapshot,
+	&disk_commit, &disk_rebase, &disk_map,   &disk_compare, &disk_measure, &disk_bench,
 };
 
-static const char *const verb_names[ARRAY_SIZE(verbs) + 1] = {"create",  "info",     "check",
-							      "convert", "resize",   "map",
-							      "compare", "snapshot", NULL};
+static const char *const verb_names[ARRAY_SIZE(verbs) + 1] = {"create",  "info",    "check",
+							      "convert", "resize",  "snapshot",
+							      "commit",  "rebase",  "map",
+							      "compare", "measure", "bench",
+							      NULL};
 
 static const struct disk_verb *find_verb(const char *name, struct err *e)
 {
@@ -129,24 +157,17 @@ static int check_choices(const struct disk_settings *s, struct err *e)
 		ret = check_choice("--compression", s->compression, compressions, e);
 	if (!ret)
 		ret = check_choice("--repair", s->repair, repairs, e);
+	if (!ret)
+		ret = check_choice("--pattern", s->pattern, patterns, e);
 	return ret;
-}
-
-static void settings_free(struct disk_settings *s)
-{
-	free(s->format);
-	free(s->out_format);
-	free(s->prealloc);
-	free(s->backing);
-	free(s->backing_format);
-	free(s->compression);
-	free(s->repair);
 }
 
 static int run(const struct command *self, const struct command_set *set,
 	       const struct option_args *args, struct err *e)
 {
-	struct disk_settings settings = {0};
+	struct disk_settings settings = {.sparse_bytes = DISK_SPARSE_DEFAULT,
+					 .depth = 64,
+					 .count = 75000};
 	const struct disk_verb *verb;
 	size_t count = args->operand_count;
 	int ret;
@@ -169,25 +190,36 @@ static int run(const struct command *self, const struct command_set *set,
 		ret = check_choices(&settings, e);
 	if (!ret)
 		ret = verb->run(&settings, args->operands + 1, count - 1, e);
-	settings_free(&settings);
+	option_free_fields(&disk_options, &settings);
 	return ret;
 }
 
 const struct command cmd_disk = {
 	.name = "disk",
-	.usage = "create|info|check|convert|resize|map|compare|snapshot [options] FILE ...",
+	.usage =
+		"create|info|check|convert|resize|snapshot|commit|rebase|map|compare|measure|bench "
+		"[options] FILE ...",
 	.summary = "make, examine, repair and convert disk images",
 	.text = "create [-f raw|qcow2] [--prealloc off|metadata|falloc|full] [-b BASE -F FORMAT] "
 		"[--cluster SIZE] [--compression zstd] FILE SIZE\n"
 		"info [-f FORMAT] [--chain] [--json] FILE\n"
 		"check [--repair leaks|all] [--json] FILE: exit status 0 clean, 2 corrupt, 3 "
 		"leaks\n"
-		"convert [-f FORMAT] -O FORMAT [--prealloc MODE] SOURCE DESTINATION\n"
+		"convert [-f FORMAT] -O FORMAT [--compress] [--compression zlib|zstd] [--prealloc "
+		"MODE] [--sparse SIZE] SOURCE DESTINATION\n"
 		"resize [-f FORMAT] [--shrink] FILE [+|-]SIZE\n"
-		"map [-f FORMAT] [--json] FILE\n"
-		"compare [-f FORMAT] [-F FORMAT] FILE1 FILE2: exit status 0 alike, 1 different\n"
 		"snapshot create|apply|delete FILE NAME\n"
-		"snapshot list [--json] FILE",
+		"snapshot list [--json] FILE\n"
+		"commit FILE: what it holds goes into its backing file\n"
+		"rebase [-u] -b BASE [-F FORMAT] FILE: another backing file under it, or none with "
+		"-b \"\"\n"
+		"map [-f FORMAT] [--json] FILE\n"
+		"compare [-f FORMAT] [-F FORMAT] FILE1 FILE2: exit status 0 alike, 1 different, 2 "
+		"or more: not compared\n"
+		"measure [-f FORMAT] -O FORMAT [--json] FILE|--size SIZE: how large a new image "
+		"becomes\n"
+		"bench [-f FORMAT] [--write] [--depth N] [--size SIZE] [--count N] [--step SIZE] "
+		"[--pattern seq|rand] [--direct] [--flush-every N] [--json] FILE",
 	.options = {&disk_options},
 	.operands = verb_names,
 	.operands_max = 4,

@@ -158,8 +158,12 @@ static int run_command(const struct command_set *set, const struct command *comm
 		goto out;
 	}
 	ret = command->run(command, set, &args, &e);
-	if (ret < 0)
+	if (ret <= COMMAND_FAILED(0)) {
+		fail(NULL, &e);
+		ret = COMMAND_FAILED(0) - ret;
+	} else if (ret < 0) {
 		ret = fail(NULL, &e);
+	}
 out:
 	option_args_free(&args);
 	return ret;

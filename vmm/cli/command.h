@@ -17,6 +17,9 @@
 
 #define COMMAND_TABLES_MAX 2
 
+/* What struct command's run returns to fail with another exit status than 1. */
+#define COMMAND_FAILED(status) (-(0x10000 + (status)))
+
 struct command_set;
 
 struct command {
@@ -30,7 +33,8 @@ struct command {
 	unsigned operands_max;
 	const char *operand_hint; /* what to do instead of giving too many; or NULL */
 
-	/* Does it. Returns the exit status, or -errno with a sentence, which becomes status 1. */
+	/* Does it. Returns the exit status, or -errno with a sentence, which becomes status 1, or
+	 * COMMAND_FAILED(status) with a sentence. */
 	int (*run)(const struct command *self, const struct command_set *set,
 		   const struct option_args *args, struct err *e);
 };

@@ -17,9 +17,12 @@ struct disk_settings {
 	char *prealloc;   /* off, metadata, falloc, full */
 	char *backing, *backing_format;
 	char *compression;
-	char *repair; /* leaks, all */
-	uint64_t cluster_bytes;
-	bool json, chain, shrink, backing_ok, progress;
+	char *repair;  /* leaks, all */
+	char *pattern; /* seq, rand */
+	char *data_file;
+	uint64_t cluster_bytes, sparse_bytes, size_bytes, step_bytes;
+	unsigned depth, count, flush_every;
+	bool json, chain, shrink, backing_ok, compress, unsafe, write, direct;
 };
 
 struct disk_verb {
@@ -33,7 +36,7 @@ struct disk_verb {
 };
 
 extern const struct disk_verb disk_create, disk_info, disk_check, disk_convert, disk_resize,
-	disk_map, disk_compare, disk_snapshot;
+	disk_map, disk_compare, disk_snapshot, disk_commit, disk_rebase, disk_measure, disk_bench;
 
 /* An image that is open on a loop of its own. */
 struct disk {

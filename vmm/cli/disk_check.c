@@ -1,4 +1,4 @@
-/* sarang disk check: exit statuses as qemu-img's: 0 clean, 2 corrupt, 3 leaks. */
+/* sarang disk check: exit statuses as qemu-img's: 0 clean, 1 not checked, 2 corrupt, 3 leaks. */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "block/qcow2_tools.h"
+#include "cli/command.h"
 #include "cli/disk.h"
 
 #define LINES_MAX 100u
 
 #define STATUS_CORRUPT 2
 #define STATUS_LEAKS   3
+#define STATUS_NOTHING 63 /* the format has nothing that could be checked */
 
 static void say(void *opaque, const char *text)
 {
@@ -73,8 +75,8 @@ static int run(const struct disk_settings *settings, char *const *operands, size
 	if (!options.format)
 		return -EINVAL;
 	if (strcmp(options.format, "qcow2")) {
-		printf("%s is a raw disk: there is nothing to check.\n", operands[0]);
-		return 0;
+		err_set(e, ENOTSUP, "disk %s is raw: there is nothing to check", operands[0]);
+		return COMMAND_FAILED(STATUS_NOTHING);
 	}
 	if (settings->repair)
 		repair = strcmp(settings->repair, "all") ? QCOW2_REPAIR_LEAKS : QCOW2_REPAIR_ALL;

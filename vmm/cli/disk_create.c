@@ -45,6 +45,7 @@ static int make_raw(const char *path, const struct disk_recipe *recipe, struct e
 
 	if (fd < 0)
 		return err_errno(e, errno, "cannot open %s", path);
+	/* A device has the size that it has. */
 	if (ftruncate(fd, (off_t)recipe->size_bytes) < 0 && errno != EINVAL)
 		ret = err_errno(e, errno, "cannot make %s %llu bytes long", path,
 				(unsigned long long)recipe->size_bytes);
@@ -179,6 +180,9 @@ static int run(const struct disk_settings *settings, char *const *operands, size
 	}
 	if (recipe.size_bytes % 512 || !recipe.size_bytes)
 		return err_set(e, EINVAL, "a disk's size is a multiple of 512 bytes");
+	if (recipe.size_bytes > INT64_MAX - MIB(4))
+		return err_set(e, EFBIG, "a disk of %llu bytes is not possible",
+			       (unsigned long long)recipe.size_bytes);
 	disk_catch_signals();
 	ret = disk_new_begin(&file, operands[0], e);
 	if (!ret)

@@ -61,6 +61,8 @@ static int looks_like_qcow2(const char *path, struct err *e)
 	unsigned char magic[4] = {0};
 	ssize_t got;
 
+	if (fd < 0 && errno == ENOENT)
+		return err_set(e, ENOENT, "disk %s does not exist", path);
 	if (fd < 0)
 		return err_errno(e, errno, "cannot open disk %s", path);
 	got = fd_pread_full(fd, magic, sizeof(magic), 0);

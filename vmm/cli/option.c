@@ -1,6 +1,7 @@
 /* Taking a command line apart and applying it: see option.h. */
 #include "cli/option.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,7 +173,8 @@ int option_scan(const struct option_table *const *tables, int argc, char *const 
 		}
 		if (!strncmp(argv[i], "--", 2))
 			ret = scan_long(tables, argc, argv, &i, args, e);
-		else if (argv[i][0] == '-' && argv[i][1])
+		/* No letter is a digit: "-1G" is a number, such as a size to shrink by. */
+		else if (argv[i][0] == '-' && argv[i][1] && !isdigit((unsigned char)argv[i][1]))
 			ret = scan_letters(tables, argc, argv, &i, args, e);
 		else
 			args->operands[args->operand_count++] = argv[i++];
