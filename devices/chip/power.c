@@ -14,11 +14,13 @@
 #include <stdlib.h>
 
 #include "tables/aml.h"
+#include "tables/fdt.h"
 
 /* 4.8.3.7, sleep control register. */
 enum { SLP_TYP_SHIFT = 2, SLP_TYP_MASK = 0x7, SLP_EN = 1 << 5 };
 
 #define NOTIFY_BUTTON_PRESSED 0x80
+#define SYSCON_LABEL          "power"
 
 struct power {
 	struct device dev;
@@ -52,9 +54,9 @@ static void power_write(void *opaque, uint64_t offset, unsigned size, uint64_t v
 		power->sleep_control = (uint8_t)value;
 		pthread_mutex_unlock(&power->lock);
 		if ((value & SLP_EN) && (value >> SLP_TYP_SHIFT & SLP_TYP_MASK) == POWER_SLP_TYP_S5)
-			events->raise(events, MACHINE_POWER_OFF, "ACPI S5");
+			events->raise(events, MACHINE_POWER_OFF, "S5");
 	} else if (offset == POWER_RESET && value == POWER_RESET_VALUE) {
-		events->raise(events, MACHINE_RESET, "ACPI reset register");
+		events->raise(events, MACHINE_RESET, "reset register");
 	}
 }
 
@@ -130,6 +132,29 @@ static void power_describe_acpi(const struct device *dev, struct aml *aml)
 	aml_end(aml);
 }
 
+/*
+ * Linux: Documentation/devicetree/bindings/mfd/syscon.yaml, power/reset/syscon-poweroff.yaml. There
+ * is no node for the reset register: Linux on x86 resets a PC by other means (the i8042), and asks
+ * no driver.
+ */
+static int power_describe_fdt(const struct device *dev, struct fdt_builder *fdt)
+{
+	fdtb_begin(fdt, "power@%llx", (unsigned long long)dev->place.base[0]);
+	fdtb_text(fdt, "compatible", "syscon");
+	fdtb_reg(fdt, dev->place.base[0], POWER_REGION_LEN);
+	fdtb_u32(fdt, "reg-io-width", 1);
+	fdtb_own_phandle(fdt, SYSCON_LABEL);
+	fdtb_end(fdt);
+
+	fdtb_begin(fdt, "poweroff");
+	fdtb_text(fdt, "compatible", "syscon-poweroff");
+	fdtb_u32(fdt, "regmap", fdtb_phandle(fdt, SYSCON_LABEL));
+	fdtb_u32(fdt, "offset", POWER_SLEEP_CONTROL);
+	fdtb_u32(fdt, "value", POWER_SLP_TYP_S5 << SLP_TYP_SHIFT | SLP_EN);
+	fdtb_end(fdt);
+	return fdtb_error(fdt);
+}
+
 static void power_destroy(struct device *dev)
 {
 	struct power *power = (struct power *)dev;
@@ -146,12 +171,14 @@ static const struct bus_region_ops power_ops = {
 
 static const struct device_class power_class = {
 	.name = "power",
-	.region_count = 1,
-	.regions = {{.space = BUS_PIO, .len = POWER_REGION_LEN, .ops = &power_ops}},
+	.region_count = 2,
+	.regions = {{.space = BUS_MMIO, .len = POWER_REGION_LEN, .ops = &power_ops},
+		    {.space = BUS_PIO, .len = POWER_REGION_LEN, .ops = &power_ops}},
 	.start = power_start,
 	.stop = power_stop,
 	.reset = power_reset,
 	.describe_acpi = power_describe_acpi,
+	.describe_fdt = power_describe_fdt,
 	.destroy = power_destroy,
 };
 

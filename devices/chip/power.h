@@ -1,6 +1,7 @@
 /*
  * Power management of a hardware-reduced ACPI machine: the registers that switch it off and reset
- * it, and its power button.
+ * it, and its power button. The registers are in port space, which the FADT names, and once more in
+ * memory, for a device tree, whose syscon-poweroff knows nothing of ports.
  *
  * ACPI Specification 6.5: sleep control and status registers (4.8.3.7), reset register (4.8.3.6),
  * Generic Event Device (5.6.9), control method power button (4.8.2.2.1.2).
@@ -15,7 +16,7 @@
 
 #define POWER_REGION_LEN 4
 
-/* Offsets in region 0: what the FADT points to, all byte-wide. */
+/* Offsets in both regions: what the FADT points to, all byte-wide. */
 enum power_register {
 	POWER_SLEEP_CONTROL = 0,
 	POWER_SLEEP_STATUS = 1,
@@ -32,7 +33,10 @@ struct power_settings {
 	const char *id;
 };
 
-/* Region 0: port space, POWER_REGION_LEN bytes; an interrupt that is pulsed. 0 or -ENOMEM. */
+/*
+ * Region 0: MMIO, region 1: port space, the same registers, POWER_REGION_LEN bytes each; an
+ * interrupt that is pulsed. 0 or -ENOMEM.
+ */
 int power_new(const struct device_env *env, const struct device_place *place,
 	      const struct power_settings *settings, struct device **out, struct err *e);
 

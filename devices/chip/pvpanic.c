@@ -66,6 +66,16 @@ static int pvpanic_describe_fdt(const struct device *dev, struct fdt_builder *fd
 	return fdtb_error(fdt);
 }
 
+/* The same with ports, on an ISA bus: the driver takes either. */
+static int pvpanic_describe_isa(const struct device *dev, struct fdt_builder *fdt)
+{
+	fdtb_begin(fdt, "pvpanic@%llx", (unsigned long long)dev->place.base[0]);
+	fdtb_text(fdt, "compatible", "qemu,pvpanic-mmio");
+	fdtb_ports(fdt, (uint32_t)dev->place.base[0], PVPANIC_REGION_LEN);
+	fdtb_end(fdt);
+	return fdtb_error(fdt);
+}
+
 static void pvpanic_destroy(struct device *dev)
 {
 	free(dev);
@@ -82,6 +92,7 @@ static const struct device_class pvpanic_class = {
 	.region_count = 1,
 	.regions = {{.space = BUS_PIO, .len = PVPANIC_REGION_LEN, .ops = &pvpanic_ops}},
 	.describe_acpi = pvpanic_describe_acpi,
+	.describe_fdt = pvpanic_describe_isa,
 	.destroy = pvpanic_destroy,
 };
 

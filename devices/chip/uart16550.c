@@ -11,6 +11,10 @@
 #include "chip/serial.h"
 #include "chip/uart16550_regs.h"
 #include "tables/aml.h"
+#include "tables/fdt.h"
+
+/* A PC's: divisor 1 is 115200 baud. */
+#define UART_CLOCK_HZ 1843200
 
 struct uart {
 	struct serial_port port;
@@ -110,6 +114,18 @@ static void uart_describe_acpi(const struct device *dev, struct aml *aml)
 	aml_end(aml);
 }
 
+/* Linux: Documentation/devicetree/bindings/serial/8250.yaml */
+static int uart_describe_fdt(const struct device *dev, struct fdt_builder *fdt)
+{
+	fdtb_begin(fdt, "serial@%llx", (unsigned long long)dev->place.base[0]);
+	fdtb_text(fdt, "compatible", "ns16550a");
+	fdtb_ports(fdt, (uint32_t)dev->place.base[0], UART16550_REGION_LEN);
+	fdtb_u32(fdt, "clock-frequency", UART_CLOCK_HZ);
+	fdtb_interrupt(fdt, dev->place.irq->gsi, FDT_EDGE_RISING);
+	fdtb_end(fdt);
+	return fdtb_error(fdt);
+}
+
 static void uart_destroy(struct device *dev)
 {
 	serial_fini((struct serial_port *)dev);
@@ -130,6 +146,7 @@ static const struct device_class uart_class = {
 	.stop = serial_stop,
 	.reset = serial_reset,
 	.describe_acpi = uart_describe_acpi,
+	.describe_fdt = uart_describe_fdt,
 	.destroy = uart_destroy,
 };
 

@@ -12,11 +12,13 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "boot/hardware.h"
 #include "mem/gmem.h"
 
 enum kernel_format {
 	KERNEL_BZIMAGE,    /* x86: boot protocol 2.12 or later with a 64-bit entry */
 	KERNEL_ELF_PVH,    /* x86: ELF with XEN_ELFNOTE_PHYS32_ENTRY */
+	KERNEL_ELF_LINUX,  /* x86: Linux's vmlinux without one; its 64-bit entry */
 	KERNEL_ARM64_IMAGE /* arm64 Image */
 };
 
@@ -43,7 +45,8 @@ struct elf_segment {
 	uint64_t mem_bytes;
 };
 struct elf_info {
-	uint64_t entry_gpa; /* of the PVH note */
+	uint64_t pvh_gpa;   /* the entry in the PVH note; 0: there is none */
+	uint64_t linux_gpa; /* Linux's own 64-bit entry; 0: this is no Linux */
 	unsigned segment_count;
 	struct elf_segment segments[ELF_SEGMENTS_MAX];
 };
@@ -91,7 +94,15 @@ int kernel_open(const char *path, enum kernel_arch host, struct kernel_image *im
 /* Closes and frees; harmless on an image that is zeroed, closed or failed to open. */
 void kernel_close(struct kernel_image *image);
 
-/* "bzImage", "ELF (PVH)", "arm64 Image"; "x86_64", "aarch64". */
+/*
+ * What the kernel says by its configuration (CONFIG_IKCONFIG) that it can be told of its hardware:
+ * HARDWARE_FDT where it was built with device trees and without ACPI, HARDWARE_ACPI where it was
+ * built with that, HARDWARE_AUTO when it says nothing. Only an ELF file is looked into: what a
+ * bzImage says of itself is compressed, and unpacking it takes far longer than starting a machine.
+ */
+enum hardware kernel_hardware(const struct kernel_image *image);
+
+/* "bzImage", "ELF (PVH)", "ELF (Linux)", "arm64 Image"; "x86_64", "aarch64". */
 const char *kernel_format_name(enum kernel_format format);
 const char *kernel_arch_name(enum kernel_arch arch);
 
@@ -100,6 +111,11 @@ struct boot_request {
 	const char *cmdline; /* NULL: empty */
 	const char *initrd;  /* file; NULL: none */
 	uint64_t rsdp_gpa;   /* x86: the ACPI root pointer; 0: no ACPI */
+	/*
+	 * x86: where boot_write_dtb will put a device tree; 0: no tree. The kernel is then started
+	 * by Linux's own protocol: PVH has no place for one.
+	 */
+	uint64_t dtb_gpa;
 };
 
 enum boot_protocol {
@@ -129,6 +145,12 @@ struct boot_entry {
  */
 int boot_load_x86(const struct gmem *mem, const struct kernel_image *image,
 		  const struct boot_request *request, struct boot_entry *entry, struct err *e);
+
+/*
+ * Puts a device tree where boot_load_x86 has told the kernel that it would be: X86_DTB_GPA, the one
+ * value of boot_request.dtb_gpa. 0, or -E2BIG where it does not fit there.
+ */
+int boot_write_dtb(const struct gmem *mem, const void *blob, size_t len, struct err *e);
 
 /*
  * Loads an arm64 @image and the initrd into @mem, and leaves room for the device tree, which has to

@@ -7,6 +7,9 @@
  * 64-bit mode. A relocatable kernel may lie elsewhere, but decompresses itself to its preferred
  * address or above in any case, so that a lower place would not make it fit into less memory.
  * Offsets are those of the file and of struct boot_params, in which the header has the same place.
+ *
+ * An ELF vmlinux of Linux can be entered by the same protocol, at its ELF entry: it has no header,
+ * so the zero page gets one made here.
  */
 #include <errno.h>
 #include <string.h>
@@ -158,7 +161,6 @@ int bzimage_load(const struct gmem *mem, const struct kernel_image *image, struc
 {
 	const struct bzimage_info *info = &image->bzimage;
 
-	entry->protocol = BOOT_LINUX64;
 	entry->entry_gpa = info->load_gpa + ENTRY64_OFFSET;
 	entry->info_gpa = X86_ZERO_PAGE_GPA;
 	entry->kernel_gpa = info->load_gpa;
@@ -167,10 +169,10 @@ int bzimage_load(const struct gmem *mem, const struct kernel_image *image, struc
 				 info->payload_bytes, e);
 }
 
-static void put_e820(const struct gmem *mem, uint8_t *page)
+static void put_e820(const struct gmem *mem, bool acpi, uint8_t *page)
 {
 	struct e820_entry map[E820_MAX];
-	unsigned count = e820_build(mem, map), i;
+	unsigned count = e820_build(mem, acpi, map), i;
 
 	page[BP_E820_ENTRIES] = (uint8_t)count;
 	for (i = 0; i < count; i++) {
@@ -182,13 +184,27 @@ static void put_e820(const struct gmem *mem, uint8_t *page)
 	}
 }
 
-int bzimage_write_info(const struct gmem *mem, const struct kernel_image *image,
+/* The setup header: the bzImage's own, or for a vmlinux as much of one as Linux looks at. */
+static void put_header(const struct kernel_image *image, uint8_t *page)
+{
+	if (image->format == KERNEL_BZIMAGE) {
+		memcpy(page + BZIMAGE_HEADER_OFFSET, image->bzimage.header,
+		       sizeof(image->bzimage.header));
+		return;
+	}
+	put_le16(page + HDR_BOOT_FLAG, BOOT_FLAG);
+	put_le32(page + HDR_MAGIC, SETUP_MAGIC);
+	put_le16(page + HDR_VERSION, VERSION_MIN);
+	put_le32(page + HDR_CMDLINE_SIZE, (uint32_t)image->cmdline_max);
+}
+
+int linux64_write_info(const struct gmem *mem, const struct kernel_image *image,
 		       const struct boot_request *request, const struct boot_entry *entry,
 		       struct err *e)
 {
 	uint8_t page[BP_BYTES] = {0};
 
-	memcpy(page + BZIMAGE_HEADER_OFFSET, image->bzimage.header, sizeof(image->bzimage.header));
+	put_header(image, page);
 	put_le16(page + HDR_VID_MODE, VID_MODE_NORMAL);
 	page[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
 	page[HDR_LOADFLAGS] = LOADED_HIGH;
@@ -200,9 +216,9 @@ int bzimage_write_info(const struct gmem *mem, const struct kernel_image *image,
 	put_le32(page + HDR_CMD_LINE_PTR, (uint32_t)X86_CMDLINE_GPA);
 	put_le32(page + BP_EXT_CMD_LINE_PTR, 0);
 	put_le32(page + HDR_HARDWARE_SUBARCH, 0); /* a PC */
-	put_le64(page + HDR_SETUP_DATA, 0);
+	put_le64(page + HDR_SETUP_DATA, request->dtb_gpa);
 	put_le64(page + BP_ACPI_RSDP_ADDR, request->rsdp_gpa);
-	put_e820(mem, page);
+	put_e820(mem, request->rsdp_gpa != 0, page);
 	if (gmem_write(mem, entry->info_gpa, page, sizeof(page)) < 0)
 		return err_set(e, EFAULT,
 			       "the guest has no memory at 0x%llx for its boot parameters",

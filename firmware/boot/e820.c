@@ -20,7 +20,7 @@ static void add_ram(struct e820_entry *map, unsigned *count, const struct gmem_r
 		add(map, count, (struct e820_entry){start, end - start, E820_RAM});
 }
 
-unsigned e820_build(const struct gmem *mem, struct e820_entry map[E820_MAX])
+unsigned e820_build(const struct gmem *mem, bool acpi, struct e820_entry map[E820_MAX])
 {
 	size_t ranges = gmem_range_count(mem), i;
 	unsigned count = 0;
@@ -29,7 +29,8 @@ unsigned e820_build(const struct gmem *mem, struct e820_entry map[E820_MAX])
 		add_ram(map, &count, gmem_range_at(mem, i), 0, X86_EBDA_GPA);
 	add(map, &count,
 	    (struct e820_entry){X86_EBDA_GPA, X86_VGA_HOLE_GPA - X86_EBDA_GPA, E820_RESERVED});
-	add(map, &count, (struct e820_entry){X86_ACPI_GPA, X86_ACPI_BYTES, E820_ACPI});
+	add(map, &count,
+	    (struct e820_entry){X86_ACPI_GPA, X86_ACPI_BYTES, acpi ? E820_ACPI : E820_RESERVED});
 	for (i = 0; i < ranges; i++)
 		add_ram(map, &count, gmem_range_at(mem, i), X86_HIGH_RAM_GPA, UINT64_MAX);
 	return count;

@@ -7,6 +7,7 @@
 #ifndef SARANG_BOOT_E820_H
 #define SARANG_BOOT_E820_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mem/gmem.h"
@@ -27,10 +28,10 @@ struct e820_entry {
 
 /*
  * Describes the RAM of @mem, in the order of addresses, with the holes of a PC below 1 MiB cut out
- * (X86_EBDA_GPA to 1 MiB; of it, X86_ACPI_GPA and up hold the ACPI tables). Returns the number of
- * entries written.
+ * (X86_EBDA_GPA to 1 MiB; of it, X86_ACPI_GPA and up hold the ACPI tables, or are reserved when
+ * there are none: not @acpi). Returns the number of entries written.
  */
-unsigned e820_build(const struct gmem *mem, struct e820_entry map[E820_MAX]);
+unsigned e820_build(const struct gmem *mem, bool acpi, struct e820_entry map[E820_MAX]);
 
 /* "usable", "reserved", "ACPI tables". */
 const char *e820_type_name(enum e820_type type);

@@ -1,9 +1,12 @@
 /*
- * ELF kernels started through PVH: the ELF64 format (System V ABI, chapters 4 and 5) for the file,
- * and Xen's docs/misc/pvh.pandoc with public/arch-x86/hvm/start_info.h for the hand-over.
+ * ELF kernels: the ELF64 format (System V ABI, chapters 4 and 5) for the file, and for the
+ * hand-over Xen's docs/misc/pvh.pandoc with public/arch-x86/hvm/start_info.h.
  *
  * The program headers say what goes where (physical addresses); a note of type
- * XEN_ELFNOTE_PHYS32_ENTRY says where a 32-bit, unpaged CPU with EBX at hvm_start_info enters.
+ * XEN_ELFNOTE_PHYS32_ENTRY says where a 32-bit, unpaged CPU with EBX at hvm_start_info enters. A
+ * file with a note of Linux's is its vmlinux, whose ELF entry is startup_64, what a bzImage jumps
+ * to after unpacking: it takes the 64-bit boot protocol (bzimage.c). That way is taken where there
+ * is no PVH note, and where a device tree is to be handed over, which PVH has no field for.
  */
 #include <elf.h>
 #include <errno.h>
@@ -18,12 +21,28 @@
 #include "boot/x86_layout.h"
 
 #define PHYS32_ENTRY       18 /* XEN_ELFNOTE_PHYS32_ENTRY */
-#define NOTE_NAME          "Xen"
+#define XEN_NAME           "Xen"
+#define LINUX_NAME         "Linux"    /* linux/elfnote-lto.h, build-salt.h: since Linux 4.19 */
 #define NOTES_BYTES_MAX    (1u << 20) /* Linux has some hundreds */
 #define PHDRS_MAX          128
+#define SECTIONS_MAX       256u /* Linux has some 40 */
 #define ELF_COMMAND_LINE   2048 /* COMMAND_LINE_SIZE: PVH has no field for it */
 #define START_INFO_MAGIC   0x336ec578
 #define START_INFO_VERSION 1 /* with the memory map */
+
+/* A note, in the buffer it was read into. */
+struct elf_note {
+	uint32_t type;
+	const uint8_t *name, *desc;
+	uint64_t name_len, desc_len;
+};
+
+/* What a kernel's notes say. */
+struct elf_notes {
+	bool has_pvh;
+	bool is_linux;
+	uint64_t pvh_gpa;
+};
 
 struct start_info {
 	uint32_t magic;
@@ -171,33 +190,46 @@ static int add_segment(struct kernel_image *image, const Elf64_Phdr *p, struct e
 	return 0;
 }
 
-/* Walks one PT_NOTE in @notes; returns whether it holds the PVH entry, in *@entry. */
-static bool find_entry(const uint8_t *notes, size_t len, uint64_t align, uint64_t *entry)
+/* Takes one note into what is known of the kernel. */
+static void take_note(struct elf_notes *found, const struct elf_note *note)
+{
+	if (note->name_len == sizeof(LINUX_NAME) &&
+	    !memcmp(note->name, LINUX_NAME, sizeof(LINUX_NAME)))
+		found->is_linux = true;
+	if (found->has_pvh || note->type != PHYS32_ENTRY || note->name_len != sizeof(XEN_NAME) ||
+	    memcmp(note->name, XEN_NAME, sizeof(XEN_NAME)) != 0 ||
+	    (note->desc_len != 4 && note->desc_len != 8))
+		return;
+	found->has_pvh = true;
+	found->pvh_gpa = note->desc_len == 4 ? get_le32(note->desc) : get_le64(note->desc);
+}
+
+/* Walks one PT_NOTE in @notes. */
+static void walk_notes(const uint8_t *notes, size_t len, uint64_t align, struct elf_notes *found)
 {
 	size_t at = 0;
 
 	while (len - at >= sizeof(Elf64_Nhdr)) {
 		uint64_t name_len = get_le32(notes + at), desc_len = get_le32(notes + at + 4);
-		uint32_t type = get_le32(notes + at + 8);
 		uint64_t name = at + sizeof(Elf64_Nhdr);
 		uint64_t desc = align_up(name + name_len, align);
 
 		/* 32-bit lengths in 64-bit sums: nothing here overflows. */
 		if (!range_inside(name, name_len, len) || !range_inside(desc, desc_len, len))
-			return false;
-		if (type == PHYS32_ENTRY && name_len == sizeof(NOTE_NAME) &&
-		    !memcmp(notes + name, NOTE_NAME, sizeof(NOTE_NAME)) &&
-		    (desc_len == 4 || desc_len == 8)) {
-			*entry = desc_len == 4 ? get_le32(notes + desc) : get_le64(notes + desc);
-			return true;
-		}
+			return;
+		take_note(found, &(struct elf_note){
+					 .type = get_le32(notes + at + 8),
+					 .name = notes + name,
+					 .name_len = name_len,
+					 .desc = notes + desc,
+					 .desc_len = desc_len,
+				 });
 		at = MIN((uint64_t)len, align_up(desc + desc_len, align));
 	}
-	return false;
 }
 
-/* 1 when the notes of @p hold the entry, 0 when not, -errno. */
-static int read_notes(struct kernel_image *image, const Elf64_Phdr *p, struct err *e)
+static int read_notes(const struct kernel_image *image, const Elf64_Phdr *p,
+		      struct elf_notes *found, struct err *e)
 {
 	uint8_t *notes;
 	ssize_t n;
@@ -215,12 +247,13 @@ static int read_notes(struct kernel_image *image, const Elf64_Phdr *p, struct er
 	if (n < 0)
 		ret = err_errno(e, (int)-n, "cannot read the kernel %s", image->path);
 	else
-		ret = find_entry(notes, (size_t)n, p->p_align == 8 ? 8 : 4, &image->elf.entry_gpa);
+		walk_notes(notes, (size_t)n, p->p_align == 8 ? 8 : 4, found);
 	free(notes);
 	return ret;
 }
 
-static int read_phdrs(struct kernel_image *image, const Elf64_Ehdr *h, bool *found, struct err *e)
+static int read_phdrs(struct kernel_image *image, const Elf64_Ehdr *h, struct elf_notes *found,
+		      struct err *e)
 {
 	Elf64_Phdr phdrs[PHDRS_MAX];
 	size_t len = h->e_phnum * sizeof(phdrs[0]);
@@ -240,21 +273,30 @@ static int read_phdrs(struct kernel_image *image, const Elf64_Ehdr *h, bool *fou
 		ret = 0;
 		if (phdrs[i].p_type == PT_LOAD)
 			ret = add_segment(image, &phdrs[i], e);
-		else if (phdrs[i].p_type == PT_NOTE && !*found) {
-			ret = read_notes(image, &phdrs[i], e);
-			*found = ret > 0;
-		}
+		else if (phdrs[i].p_type == PT_NOTE)
+			ret = read_notes(image, &phdrs[i], found, e);
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
 }
 
-/* The segments must not overlap, and the entry must be inside one. */
+/* Whether there is code in the file for @gpa. */
+static bool is_code(const struct elf_info *elf, uint64_t gpa)
+{
+	unsigned i;
+
+	for (i = 0; i < elf->segment_count; i++)
+		if (gpa >= elf->segments[i].gpa &&
+		    gpa - elf->segments[i].gpa < elf->segments[i].file_bytes)
+			return true;
+	return false;
+}
+
+/* The segments must not overlap. */
 static int check_segments(struct kernel_image *image, struct err *e)
 {
 	const struct elf_info *elf = &image->elf;
-	bool inside = false;
 	unsigned i;
 
 	for (i = 0; i < elf->segment_count; i++) {
@@ -264,38 +306,89 @@ static int check_segments(struct kernel_image *image, struct err *e)
 			return err_set(e, EINVAL,
 				       "the kernel %s has segments that overlap at 0x%llx",
 				       image->path, (unsigned long long)s->gpa);
-		inside |= elf->entry_gpa >= s->gpa && elf->entry_gpa - s->gpa < s->file_bytes;
 		image->min_bytes = s->gpa + s->mem_bytes;
 	}
-	if (!inside)
+	return 0;
+}
+
+/* An entry that is known must be inside a segment. */
+static int check_entries(struct kernel_image *image, uint64_t elf_entry,
+			 const struct elf_notes *notes, struct err *e)
+{
+	struct elf_info *elf = &image->elf;
+
+	if (!notes->has_pvh && !notes->is_linux)
+		return err_set(e, EINVAL,
+			       "the kernel %s is an ELF file without a PVH entry point, and not "
+			       "Linux: build it with CONFIG_PVH=y, or use its bzImage",
+			       image->path);
+	if (notes->has_pvh && !is_code(elf, notes->pvh_gpa))
 		return err_set(e, EINVAL,
 			       "the kernel %s has its PVH entry point 0x%llx outside its code",
-			       image->path, (unsigned long long)elf->entry_gpa);
+			       image->path, (unsigned long long)notes->pvh_gpa);
+	if (!notes->has_pvh && !is_code(elf, elf_entry))
+		return err_set(e, EINVAL,
+			       "the kernel %s has its entry point 0x%llx outside its code",
+			       image->path, (unsigned long long)elf_entry);
+	elf->pvh_gpa = notes->has_pvh ? notes->pvh_gpa : 0;
+	elf->linux_gpa = notes->is_linux && is_code(elf, elf_entry) ? elf_entry : 0;
+	image->format = notes->has_pvh ? KERNEL_ELF_PVH : KERNEL_ELF_LINUX;
 	return 0;
 }
 
 int elf_parse(struct kernel_image *image, enum kernel_arch host, const struct kernel_head *head,
 	      struct err *e)
 {
+	struct elf_notes notes = {0};
 	Elf64_Ehdr h;
-	bool found = false;
 	int ret = check_header(image, host, head, e);
 
 	if (ret < 0)
 		return ret;
 	memcpy(&h, head->bytes, sizeof(h));
-	image->format = KERNEL_ELF_PVH;
 	image->arch = KERNEL_X86_64;
 	image->cmdline_max = ELF_COMMAND_LINE - 1;
-	ret = read_phdrs(image, &h, &found, e);
-	if (ret < 0)
-		return ret;
-	if (!found)
-		return err_set(e, EINVAL,
-			       "the kernel %s is an ELF file without a PVH entry point: build it "
-			       "with CONFIG_PVH=y, or use its bzImage",
-			       image->path);
-	return check_segments(image, e);
+	ret = read_phdrs(image, &h, &notes, e);
+	if (!ret)
+		ret = check_segments(image, e);
+	return ret ? ret : check_entries(image, h.e_entry, &notes, e);
+}
+
+/* Reads a section header; its name lies at sh_name of the section e_shstrndx. */
+static bool read_section(const struct kernel_image *image, const Elf64_Ehdr *h, unsigned index,
+			 Elf64_Shdr *section)
+{
+	uint64_t at = h->e_shoff + (uint64_t)index * sizeof(*section);
+
+	return fd_pread_full(image->fd, section, sizeof(*section), at) == sizeof(*section);
+}
+
+bool elf_find_section(const struct kernel_image *image, const char *name, uint64_t *offset,
+		      uint64_t *len)
+{
+	Elf64_Shdr names, section;
+	Elf64_Ehdr h;
+	char text[32];
+	unsigned i;
+
+	if (fd_pread_full(image->fd, &h, sizeof(h), 0) != sizeof(h) ||
+	    h.e_shentsize != sizeof(section) || h.e_shoff > image->size_bytes ||
+	    !read_section(image, &h, h.e_shstrndx, &names) || names.sh_offset > image->size_bytes)
+		return false;
+	for (i = 0; i < MIN((unsigned)h.e_shnum, SECTIONS_MAX); i++) {
+		memset(text, 0, sizeof(text));
+		if (!read_section(image, &h, i, &section) ||
+		    fd_pread_full(image->fd, text, sizeof(text) - 1,
+				  names.sh_offset + section.sh_name) < 0)
+			return false;
+		if (strcmp(text, name) != 0 || section.sh_type == SHT_NOBITS ||
+		    !range_inside(section.sh_offset, section.sh_size, image->size_bytes))
+			continue;
+		*offset = section.sh_offset;
+		*len = section.sh_size;
+		return true;
+	}
+	return false;
 }
 
 int elf_load(const struct gmem *mem, const struct kernel_image *image, struct boot_entry *entry,
@@ -305,9 +398,13 @@ int elf_load(const struct gmem *mem, const struct kernel_image *image, struct bo
 	unsigned i;
 	int ret;
 
-	entry->protocol = BOOT_PVH32;
-	entry->entry_gpa = elf->entry_gpa;
-	entry->info_gpa = X86_START_INFO_GPA;
+	if (entry->protocol == BOOT_PVH32) {
+		entry->entry_gpa = elf->pvh_gpa;
+		entry->info_gpa = X86_START_INFO_GPA;
+	} else {
+		entry->entry_gpa = elf->linux_gpa;
+		entry->info_gpa = X86_ZERO_PAGE_GPA;
+	}
 	entry->kernel_gpa = elf->segments[0].gpa;
 	entry->kernel_end = image->min_bytes;
 	for (i = 0; i < elf->segment_count; i++) {
@@ -320,12 +417,12 @@ int elf_load(const struct gmem *mem, const struct kernel_image *image, struct bo
 	return 0;
 }
 
-int elf_write_info(const struct gmem *mem, const struct boot_request *request,
+int pvh_write_info(const struct gmem *mem, const struct boot_request *request,
 		   const struct boot_entry *entry, struct err *e)
 {
 	struct start_page page = {0};
 	struct e820_entry map[E820_MAX];
-	unsigned count = e820_build(mem, map), i;
+	unsigned count = e820_build(mem, request->rsdp_gpa != 0, map), i;
 
 	page.info.magic = START_INFO_MAGIC;
 	page.info.version = START_INFO_VERSION;

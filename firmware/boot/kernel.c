@@ -155,6 +155,8 @@ const char *kernel_format_name(enum kernel_format format)
 		return "bzImage";
 	case KERNEL_ELF_PVH:
 		return "ELF (PVH)";
+	case KERNEL_ELF_LINUX:
+		return "ELF (Linux)";
 	case KERNEL_ARM64_IMAGE:
 		return "arm64 Image";
 	}

@@ -53,6 +53,13 @@ int elf_parse(struct kernel_image *image, enum kernel_arch host, const struct ke
 bool arm64_sniff(const struct kernel_head *head);
 int arm64_parse(struct kernel_image *image, const struct kernel_head *head, struct err *e);
 
+/*
+ * Finds the ELF section @name. Whether there is one, which lies inside the file, at *@offset with
+ * *@len bytes; damaged section headers are as good as none.
+ */
+bool elf_find_section(const struct kernel_image *image, const char *name, uint64_t *offset,
+		      uint64_t *len);
+
 /* Refuses a file that is shorter than its own header says. */
 int kernel_truncated(const struct kernel_image *image, uint64_t needed, struct err *e);
 
@@ -60,17 +67,23 @@ int kernel_truncated(const struct kernel_image *image, uint64_t needed, struct e
 int kernel_load_piece(const struct gmem *mem, const struct kernel_image *image, uint64_t gpa,
 		      uint64_t offset, uint64_t len, struct err *e);
 
-/* Loads the kernel: fills entry's protocol, entry_gpa, info_gpa, kernel_gpa and kernel_end. */
+/*
+ * Loads the kernel: fills entry's entry_gpa, info_gpa, kernel_gpa and kernel_end. Its protocol has
+ * been decided, for the formats that leave a choice.
+ */
 int bzimage_load(const struct gmem *mem, const struct kernel_image *image, struct boot_entry *entry,
 		 struct err *e);
 int elf_load(const struct gmem *mem, const struct kernel_image *image, struct boot_entry *entry,
 	     struct err *e);
 
-/* Writes the zero page or hvm_start_info at entry->info_gpa; the command line is in place. */
-int bzimage_write_info(const struct gmem *mem, const struct kernel_image *image,
+/*
+ * Writes the zero page (BOOT_LINUX64) or hvm_start_info (BOOT_PVH32) at entry->info_gpa; the
+ * command line is in place.
+ */
+int linux64_write_info(const struct gmem *mem, const struct kernel_image *image,
 		       const struct boot_request *request, const struct boot_entry *entry,
 		       struct err *e);
-int elf_write_info(const struct gmem *mem, const struct boot_request *request,
+int pvh_write_info(const struct gmem *mem, const struct boot_request *request,
 		   const struct boot_entry *entry, struct err *e);
 
 /*

@@ -5,10 +5,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/size.h"
 #include "base/util.h"
 #include "boot/load.h"
 #include "boot/x86_layout.h"
+
+/* struct setup_data (boot.rst, protocol 2.09): next, type, len, then the data. */
+#define SETUP_DATA_BYTES 16
+#define SETUP_DTB        2
 
 static int write_cmdline(const struct gmem *mem, const struct kernel_image *image,
 			 const char *cmdline, struct err *e)
@@ -67,6 +72,8 @@ int boot_load_x86(const struct gmem *mem, const struct kernel_image *image,
 	int ret;
 
 	memset(entry, 0, sizeof(*entry));
+	entry->protocol =
+		image->format == KERNEL_ELF_PVH && !request->dtb_gpa ? BOOT_PVH32 : BOOT_LINUX64;
 	if (image->arch != KERNEL_X86_64)
 		return err_set(e, EINVAL, "the kernel %s is for %s, this machine is %s",
 			       image->path, kernel_arch_name(image->arch),
@@ -86,6 +93,23 @@ int boot_load_x86(const struct gmem *mem, const struct kernel_image *image,
 			return ret;
 	}
 	if (entry->protocol == BOOT_LINUX64)
-		return bzimage_write_info(mem, image, request, entry, e);
-	return elf_write_info(mem, request, entry, e);
+		return linux64_write_info(mem, image, request, entry, e);
+	return pvh_write_info(mem, request, entry, e);
+}
+
+int boot_write_dtb(const struct gmem *mem, const void *blob, size_t len, struct err *e)
+{
+	size_t room = X86_DTB_END - X86_DTB_GPA - SETUP_DATA_BYTES;
+	uint8_t header[SETUP_DATA_BYTES] = {0}; /* the last one: next is 0 */
+
+	if (len > room)
+		return err_set(e, E2BIG, "the device tree has %zu bytes, there is room for %zu",
+			       len, room);
+	put_le32(header + 8, SETUP_DTB);
+	put_le32(header + 12, (uint32_t)len);
+	if (gmem_write(mem, X86_DTB_GPA, header, sizeof(header)) < 0 ||
+	    gmem_write(mem, X86_DTB_GPA + sizeof(header), blob, len) < 0)
+		return err_set(e, EFAULT, "the guest has no memory at 0x%llx for its device tree",
+			       X86_DTB_GPA);
+	return 0;
 }

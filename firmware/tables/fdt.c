@@ -234,11 +234,35 @@ void fdtb_reg(struct fdt_builder *fdt, uint64_t base, uint64_t len)
 	fdtb_windows(fdt, &window, 1);
 }
 
+/* The first cell of an ISA address: 1 is port space, 0 memory. */
+#define ISA_PORTS      1
+#define ISA_PORT_COUNT 0x10000
+
+void fdtb_begin_isa(struct fdt_builder *fdt)
+{
+	fdtb_begin(fdt, "isa@0,0"); /* not memory@0 */
+	fdtb_text(fdt, "device_type", "isa");
+	fdtb_text(fdt, "compatible", "isa");
+	fdtb_u32(fdt, "#address-cells", 2);
+	fdtb_u32(fdt, "#size-cells", 1);
+	/* Ports stay what they are: 0 here is 0 of the parent. */
+	FDTB_CELLS(fdt, "ranges", ISA_PORTS, 0, 0, 0, ISA_PORT_COUNT);
+}
+
+void fdtb_ports(struct fdt_builder *fdt, uint32_t port, uint32_t len)
+{
+	FDTB_CELLS(fdt, "reg", ISA_PORTS, port, len);
+}
+
 void fdtb_interrupt(struct fdt_builder *fdt, unsigned gsi, enum fdt_trigger trigger)
 {
 	/* Linux: Documentation/devicetree/bindings/interrupt-controller/arm,gic.yaml */
 	static const uint32_t gic_flags[] = {[FDT_EDGE_RISING] = 1, [FDT_LEVEL_HIGH] = 4};
-	/* ... and intel,ce4100-ioapic.txt: the sense of an I/O APIC pin */
+	/*
+	 * ... and intel,ce4100-ioapic.txt: the sense of an I/O APIC pin. Linux takes the numbers
+	 * for edge and level as this says, and the polarity the other way round, which is nothing
+	 * to KVM's I/O APIC.
+	 */
 	static const uint32_t ioapic_sense[] = {[FDT_EDGE_RISING] = 0, [FDT_LEVEL_HIGH] = 2};
 
 	if (fdt->binding == FDT_IRQ_GIC)

@@ -71,6 +71,13 @@ struct fdt_window {
 void fdtb_windows(struct fdt_builder *fdt, const struct fdt_window *windows, size_t count);
 void fdtb_reg(struct fdt_builder *fdt, uint64_t base, uint64_t len);
 
+/*
+ * An ISA bus with the ports of a PC, for the device nodes until fdtb_end (IEEE 1275 binding for
+ * ISA); and "reg" of a device on it: @len ports from @port on.
+ */
+void fdtb_begin_isa(struct fdt_builder *fdt);
+void fdtb_ports(struct fdt_builder *fdt, uint32_t port, uint32_t len);
+
 /* "interrupts" of one line of the board's interrupt controller. */
 void fdtb_interrupt(struct fdt_builder *fdt, unsigned gsi, enum fdt_trigger trigger);
 

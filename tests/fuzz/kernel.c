@@ -55,9 +55,15 @@ static void load_arm64(const struct kernel_image *image, const char *initrd)
 	gmem_free(mem);
 }
 
+/* With a device tree where the kernel says that it can use one, so that both ways in are taken. */
 static void load(const struct kernel_image *image, const char *initrd)
 {
-	struct boot_request request = {.cmdline = "console=ttyS0", .initrd = initrd};
+	bool tree = kernel_hardware(image) == HARDWARE_FDT;
+	struct boot_request request = {
+		.cmdline = "console=ttyS0",
+		.initrd = initrd,
+		.dtb_gpa = tree ? X86_DTB_GPA : 0,
+	};
 	struct boot_entry entry;
 	struct err e = {0};
 	struct gmem *mem;

@@ -46,7 +46,15 @@ int arch_plan_chips(struct plan *plan, struct err *e);
 int arch_plan_virtio(struct plan *plan, struct plan_device *planned, struct err *e);
 
 /* The command line a guest gets before the user's own text: console, what to do on a panic. */
-const char *arch_default_cmdline(void);
+const char *arch_default_cmdline(enum hardware hardware);
+
+/*
+ * Decides how @kernel is told of its machine: HARDWARE_ACPI or HARDWARE_FDT into *@hardware, as
+ * @wanted, or for HARDWARE_AUTO what the architecture and the kernel say. 0, or -ENOTSUP with a
+ * sentence where what is wanted cannot be had.
+ */
+int arch_choose_hardware(enum hardware wanted, const struct kernel_image *kernel,
+			 enum hardware *hardware, struct err *e);
 
 /* --- on KVM -------------------------------------------------------------------------------- */
 
@@ -72,13 +80,14 @@ int arch_vm_finish(struct arch_vm *vm, struct vcpu *const *vcpus, struct err *e)
 /* What is loaded into a guest. */
 struct arch_load {
 	const struct gmem *mem;
+	enum hardware hardware; /* as arch_choose_hardware decided */
 	struct kernel_image *kernel;
 	const char *initrd; /* path or NULL */
 	const char *cmdline;
 	struct device *const *devices; /* they describe themselves in the tables */
 	unsigned device_count;
-	const char *dump_acpi; /* directory or NULL */
-	const char *dump_dtb;  /* file or NULL */
+	const char *dump_acpi; /* directory or NULL; with HARDWARE_ACPI only */
+	const char *dump_dtb;  /* file or NULL; with HARDWARE_FDT only */
 };
 
 /*

@@ -229,12 +229,40 @@ static char *console_get(const void *from)
 
 static const struct option_custom console_custom = {console_set, console_get};
 
+/* In the order of enum hardware. */
+static const char *const hardware_choices[] = {"auto", "acpi", "fdt", NULL};
+
+static int hardware_set(void *into, const char *text, const char *label,
+			const struct option_origin *origin, struct err *e)
+{
+	enum hardware *hardware = into;
+	unsigned i;
+
+	(void)origin;
+	for (i = 0; hardware_choices[i]; i++)
+		if (!strcmp(hardware_choices[i], text)) {
+			*hardware = (enum hardware)i;
+			return 0;
+		}
+	return err_set(e, EINVAL, "%s \"%s\" is none of auto, acpi and fdt", label, text);
+}
+
+static char *hardware_get(const void *from)
+{
+	const enum hardware *hardware = from;
+
+	return strdup(hardware_choices[*hardware]);
+}
+
+static const struct option_custom hardware_custom = {hardware_set, hardware_get};
+
 static const struct option machine_option_list[] = {
 	{.name = "kernel",
 	 .letter = 'k',
 	 .argument = "FILE",
-	 .help = "the guest's kernel: a bzImage or an ELF vmlinux with a PVH note, as it is or "
-		 "compressed with gzip or zstd",
+	 .help = "the guest's kernel: a bzImage or an ELF vmlinux, as it is or compressed with "
+		 "gzip "
+		 "or zstd",
 	 .kind = OPTION_TEXT,
 	 .flags = OPTION_IS_FILE,
 	 .offset = offsetof(struct machine_config, kernel)},
@@ -266,6 +294,14 @@ static const struct option machine_option_list[] = {
 	 .kind = OPTION_SIZE,
 	 .unit_bytes = MIB(1),
 	 .offset = offsetof(struct machine_config, memory_bytes)},
+	{.name = "hardware",
+	 .argument = "HOW",
+	 .help = "how the guest is told of its devices: acpi, fdt (a device tree), or auto, what "
+		 "its kernel can use (default: auto)",
+	 .kind = OPTION_CUSTOM,
+	 .choices = hardware_choices,
+	 .offset = offsetof(struct machine_config, hardware),
+	 .custom = &hardware_custom},
 	{.name = "disk",
 	 .letter = 'd',
 	 .help = "a disk; may be repeated, the first is /dev/vda; a comma in FILE is written as "

@@ -186,12 +186,13 @@ static int finish_load(struct machine *machine, struct loader *loader, struct er
 static int build_parts(struct machine *machine, struct kernel_image *kernel, struct err *e)
 {
 	struct loader loader = {0};
-	char *cmdline = machine_cmdline(machine->config);
+	char *cmdline = machine_cmdline(machine->config, machine->hardware);
 	int ret;
 
 	log_info("guest command line: %s", cmdline);
 	loader.load = (struct arch_load){
 		.mem = machine->mem,
+		.hardware = machine->hardware,
 		.kernel = kernel,
 		.initrd = machine->config->initrd,
 		.cmdline = cmdline,
@@ -226,6 +227,8 @@ int machine_build(const struct machine_config *config, struct machine **out, str
 	ret = machine_plan(config, &machine->plan, e);
 	if (!ret)
 		ret = kernel_open(config->kernel, arch_kernel_arch, &kernel, e);
+	if (!ret)
+		ret = machine_choose_hardware(config, &kernel, &machine->hardware, e);
 	if (!ret)
 		ret = loop_new(&machine->loop, e);
 	if (!ret)

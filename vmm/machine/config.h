@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "block/blk.h"
+#include "boot/hardware.h"
 #include "char/chr.h"
 
 #define MACHINE_DISKS_MAX  12
@@ -61,6 +62,7 @@ struct machine_config {
 	char *append;
 	unsigned cpus;
 	uint64_t memory_bytes;
+	enum hardware hardware; /* how the guest is told of its devices */
 	struct disk_config disks[MACHINE_DISKS_MAX];
 	unsigned disk_count;
 	struct net_config nets[MACHINE_NETS_MAX];
@@ -73,7 +75,7 @@ struct machine_config {
 	char *pcap;                    /* file */
 };
 
-/* Fills in the defaults: 1 vCPU, 512 MiB, console on stdio. */
+/* Fills in the defaults: 1 vCPU, 512 MiB, hardware told as fits, console on stdio. */
 void machine_config_init(struct machine_config *config);
 
 /* How a disk is to be opened; the strings stay the config's. */

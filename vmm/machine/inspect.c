@@ -19,8 +19,14 @@ struct preview {
 	const struct machine_config *config;
 	struct plan plan;
 	struct kernel_image kernel;
+	enum hardware hardware;
 	char *cmdline;
 };
+
+static const char *hardware_text(enum hardware hardware)
+{
+	return hardware == HARDWARE_FDT ? "a device tree" : "ACPI tables";
+}
 
 static int preview_make(struct preview *preview, const struct machine_config *config, struct err *e)
 {
@@ -30,13 +36,15 @@ static int preview_make(struct preview *preview, const struct machine_config *co
 	preview->config = config;
 	if (!ret)
 		ret = kernel_open(config->kernel, arch_kernel_arch, &preview->kernel, e);
+	if (!ret)
+		ret = machine_choose_hardware(config, &preview->kernel, &preview->hardware, e);
 	for (i = 0; i < config->disk_count && !ret; i++) {
 		struct blk_options options = disk_config_options(&config->disks[i]);
 		struct blk_info info;
 
 		ret = blk_probe(&options, &info, e);
 	}
-	preview->cmdline = machine_cmdline(config);
+	preview->cmdline = machine_cmdline(config, preview->hardware);
 	return ret;
 }
 
@@ -133,6 +141,7 @@ static void print_text(FILE *out, const struct preview *preview)
 	if (config->initrd)
 		fprintf(out, "initrd: %s\n", config->initrd);
 	fprintf(out, "command line: %s\n", preview->cmdline);
+	fprintf(out, "hardware: told by %s\n", hardware_text(preview->hardware));
 	print_memory_map(out, config);
 	fprintf(out, "devices:\n");
 	for (i = 0; i < preview->plan.count; i++)
@@ -200,11 +209,12 @@ static int print_json(FILE *out, const struct preview *preview, struct err *e)
 	for (i = 0; i < preview->plan.count; i++)
 		json_array_append_new(devices, json_device(&preview->plan.devices[i]));
 	each_port(config, add_port, ports);
-	root = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s?, s:s, s:o, s:o, s:o}", "name",
+	root = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s?, s:s, s:s, s:o, s:o, s:o}", "name",
 			 config->name, "architecture", arch_name, "cpus", (int)config->cpus,
 			 "memory", (json_int_t)config->memory_bytes, "kernel", config->kernel,
 			 "kernel_format", kernel_format_name(preview->kernel.format), "initrd",
-			 config->initrd, "command_line", preview->cmdline, "memory_map",
+			 config->initrd, "command_line", preview->cmdline, "hardware",
+			 preview->hardware == HARDWARE_FDT ? "fdt" : "acpi", "memory_map",
 			 json_memory_map(config), "devices", devices, "open_ports", ports);
 	if (!root)
 		return err_set(e, EINVAL,

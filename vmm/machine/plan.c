@@ -1,6 +1,7 @@
 /* The plan of a machine: see machine/plan.h. */
 #include "machine/plan.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,14 +96,30 @@ static bool has_parameter(const char *text, const char *prefix)
 	return false;
 }
 
-char *machine_cmdline(const struct machine_config *config)
+char *machine_cmdline(const struct machine_config *config, enum hardware hardware)
 {
 	struct strbuf line = {0};
 
-	strbuf_addstr(&line, arch_default_cmdline());
+	strbuf_addstr(&line, arch_default_cmdline(hardware));
 	if (config->disk_count && !has_parameter(config->append, "root="))
 		strbuf_addf(&line, " root=/dev/vda %s", config->disks[0].read_only ? "ro" : "rw");
 	if (config->append && *config->append)
 		strbuf_addf(&line, " %s", config->append);
 	return strbuf_take(&line);
+}
+
+int machine_choose_hardware(const struct machine_config *config, const struct kernel_image *kernel,
+			    enum hardware *hardware, struct err *e)
+{
+	int ret = arch_choose_hardware(config->hardware, kernel, hardware, e);
+
+	if (!ret && config->dump_acpi && *hardware != HARDWARE_ACPI)
+		ret = err_set(e, ENOTSUP,
+			      "--dump-acpi: this machine is described by a device tree; use "
+			      "--dump-dtb");
+	if (!ret && config->dump_dtb && *hardware != HARDWARE_FDT)
+		ret = err_set(e, ENOTSUP,
+			      "--dump-dtb: this machine is described by ACPI tables; use "
+			      "--dump-acpi, or --hardware fdt for a machine with a device tree");
+	return ret;
 }

@@ -31,6 +31,7 @@ enum machine_end {
 struct machine {
 	const struct machine_config *config;
 	struct plan plan;
+	enum hardware hardware; /* how the guest is told of it: never HARDWARE_AUTO */
 
 	struct loop *loop; /* the main loop */
 	struct bus *bus;

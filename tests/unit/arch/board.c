@@ -1,9 +1,9 @@
-/* A board made from the plan of an aarch64 machine: see board.h. */
+/* A board made from the plan of a machine: see board.h. */
 #include "board.h"
 
 #include <string.h>
 
-#include "layout.h"
+#include "base/util.h"
 #include "virtio/rng.h"
 
 static void ignore_level(struct irq_line *line, bool level)
@@ -102,29 +102,64 @@ void board_free(struct board *board)
 	loop_free(board->env.loop);
 }
 
-void board_describe(struct board *board, unsigned cpus, struct arm64_board *description)
+static bool ranges_overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+{
+	return a < b + b_len && b < a + a_len;
+}
+
+static bool overlap(const struct plan_device *a, unsigned m, const struct plan_device *b,
+		    unsigned n)
+{
+	return a->regions[m].space == b->regions[n].space &&
+	       ranges_overlap(a->base[m], a->regions[m].len, b->base[n], b->regions[n].len);
+}
+
+/* Region @m of a device meets neither RAM, however much there is, nor what is fixed. */
+static void check_against_map(const struct plan_device *planned, unsigned m)
+{
+	struct arch_ram_range ram[ARCH_RAM_RANGES_MAX];
+	unsigned i, count = arch_ram_layout(GIB(64), ram);
+	const struct arch_map_entry *fixed;
+
+	if (planned->regions[m].space != BUS_MMIO)
+		return;
+	for (i = 0; i < count; i++)
+		ck_assert_msg(!ranges_overlap(planned->base[m], planned->regions[m].len, ram[i].gpa,
+					      ram[i].size_bytes),
+			      "%s lies in RAM", planned->id);
+	for (fixed = arch_fixed_map(); fixed->what; fixed++)
+		ck_assert_msg(!ranges_overlap(planned->base[m], planned->regions[m].len,
+					      fixed->base, fixed->len),
+			      "%s and %s overlap", planned->id, fixed->what);
+}
+
+void board_check_overlaps(const struct plan *plan)
+{
+	unsigned i, j, m, n;
+
+	for (i = 0; i < plan->count; i++) {
+		const struct plan_device *a = &plan->devices[i];
+
+		for (m = 0; m < a->region_count; m++)
+			check_against_map(a, m);
+		for (j = 0; j < i; j++) {
+			const struct plan_device *b = &plan->devices[j];
+
+			ck_assert(a->gsi == PLAN_NO_IRQ || a->gsi != b->gsi);
+			for (m = 0; m < a->region_count; m++)
+				for (n = 0; n < b->region_count; n++)
+					ck_assert_msg(!overlap(a, m, b, n), "%s and %s overlap",
+						      a->id, b->id);
+		}
+	}
+}
+
+const struct plan_device *board_find(const struct plan *plan, const char *id)
 {
 	unsigned i;
 
-	ck_assert_uint_le(cpus, BOARD_CPUS_MAX);
-	/* As KVM numbers them: 16 to an Aff0, bit 31 is always set. */
-	for (i = 0; i < cpus; i++)
-		board->mpidrs[i] = 1ull << 31 | (i & 0xf) | (uint64_t)(i >> 4) << 8;
-	*description = (struct arm64_board){
-		.cpus = cpus,
-		.mpidrs = board->mpidrs,
-		.gic_version = 3,
-		.has_its = true,
-		.redists = {{ARM64_GICR_BASE, (uint64_t)cpus * ARM64_GICR_STEP}},
-		.redist_count = 1,
-		.mem = board->env.mem,
-		.cmdline = arch_default_cmdline(),
-		.initrd_gpa = 0x5fe00000,
-		.initrd_bytes = 0x12345,
-		.kaslr_seed = 0x0123456789abcdef,
-		.devices = board->devices,
-		.device_count = board->plan.count,
-	};
-	for (i = 0; i < ARM64_RNG_SEED_BYTES; i++)
-		description->rng_seed[i] = (uint8_t)i;
+	for (i = 0; i < plan->count; i++)
+		if (!strcmp(plan->devices[i].id, id))
+			return &plan->devices[i];
+	ck_abort_msg("there is no %s", id);
 }

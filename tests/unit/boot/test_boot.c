@@ -13,5 +13,6 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, arm64_case());
 	suite_add_tcase(suite, e820_case());
 	suite_add_tcase(suite, hostile_case());
+	suite_add_tcase(suite, hardware_case());
 	return suite;
 }

@@ -8,7 +8,7 @@
 /* Entries are in order, disjoint, and their RAM is all of memory but the PC's own below 1 MiB. */
 static unsigned check_map(struct gmem *mem, struct e820_entry map[E820_MAX])
 {
-	unsigned count = e820_build(mem, map), i;
+	unsigned count = e820_build(mem, true, map), i;
 	uint64_t ram = 0;
 
 	for (i = 0; i < count; i++) {

@@ -144,7 +144,7 @@ START_TEST(an_entry_of_4_bytes_is_taken_too)
 {
 	put_le32(bytes + SYNTH_ELF_NOTE_OFFSET + 24, 4);
 	ck_assert_msg(!open_elf(), "%s", e.text);
-	ck_assert_uint_eq(image.elf.entry_gpa, 0x100010);
+	ck_assert_uint_eq(image.elf.pvh_gpa, 0x100010);
 	kernel_close(&image);
 }
 END_TEST

@@ -11,5 +11,6 @@ TCase *elf_case(void);
 TCase *arm64_case(void);
 TCase *e820_case(void);
 TCase *hostile_case(void);
+TCase *hardware_case(void);
 
 #endif

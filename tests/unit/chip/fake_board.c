@@ -42,7 +42,7 @@ void fake_board_init(struct fake_board *board)
 	board->events.raise = raise_event;
 	board->env.events = &board->events;
 	board->place.irq = &board->line;
-	board->place.base[0] = FAKE_BASE;
+	board->place.base[0] = board->place.base[1] = FAKE_BASE;
 }
 
 void fake_board_free(struct fake_board *board)

@@ -166,6 +166,27 @@ START_TEST(power_resets_by_its_value_alone)
 }
 END_TEST
 
+/* What a device tree names: the registers once more, in memory. */
+START_TEST(power_registers_are_in_memory_too)
+{
+	struct device *dev;
+	uint64_t base;
+
+	fake_board_init(&board);
+	dev = new_power();
+	base = dev->place.base[0];
+	bus_write(board.env.bus, BUS_MMIO, base + POWER_SLEEP_CONTROL, 1, POWER_SLP_TYP_S5 << 2);
+	ck_assert_uint_eq(fake_in(&board, POWER_SLEEP_CONTROL), POWER_SLP_TYP_S5 << 2);
+	ck_assert_uint_eq(board.raised[MACHINE_POWER_OFF], 0);
+	bus_write(board.env.bus, BUS_MMIO, base + POWER_SLEEP_CONTROL, 1, 0x34);
+	ck_assert_uint_eq(board.raised[MACHINE_POWER_OFF], 1);
+	ck_assert_uint_eq(bus_read(board.env.bus, BUS_MMIO, base + POWER_SLEEP_CONTROL, 1), 0x14);
+	bus_write(board.env.bus, BUS_MMIO, base + POWER_RESET, 1, POWER_RESET_VALUE);
+	ck_assert_uint_eq(board.raised[MACHINE_RESET], 1);
+	finish(dev);
+}
+END_TEST
+
 START_TEST(power_button_is_one_edge_while_running)
 {
 	struct device *dev;
@@ -221,6 +242,7 @@ TCase *small_case(void)
 	tcase_add_test(tcase, pvpanic_tells_a_panic_from_a_crash_kernel);
 	tcase_add_test(tcase, power_off_takes_type_and_enable);
 	tcase_add_test(tcase, power_resets_by_its_value_alone);
+	tcase_add_test(tcase, power_registers_are_in_memory_too);
 	tcase_add_test(tcase, power_button_is_one_edge_while_running);
 	tcase_add_test(tcase, acpi_objects_are_closed_and_named);
 	return tcase;

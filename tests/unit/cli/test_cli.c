@@ -73,7 +73,8 @@ static const struct {
 	const char *line;
 	const char *holds;
 } accepted[] = {
-	{"-k vmlinuz", "\"kernel\":\"vmlinuz\",\"cpus\":1,\"memory\":\"512M\",\"disk\":[]"},
+	{"-k vmlinuz",
+	 "\"kernel\":\"vmlinuz\",\"cpus\":1,\"memory\":\"512M\",\"hardware\":\"auto\""},
 	{"-kvmlinuz", "\"kernel\":\"vmlinuz\""},
 	{"--kernel=vmlinuz", "\"kernel\":\"vmlinuz\""},
 	{"--kernel vmlinuz", "\"kernel\":\"vmlinuz\""},
@@ -106,6 +107,9 @@ static const struct {
 	{"-k k --console file=/x", "\"console\":\"file=/x\""},
 	{"-k k --console unix=a=b", "\"console\":\"unix=a=b\""},
 	{"-k k --console unix=a --console none", "\"console\":\"none\""},
+	{"-k k --hardware fdt", "\"hardware\":\"fdt\""},
+	{"-k k --hardware acpi", "\"hardware\":\"acpi\""},
+	{"-k k --hardware=acpi --hardware=auto", "\"hardware\":\"auto\""},
 	{"-k k --timeout 5", "\"timeout\":\"5.000000000\""},
 	{"-k k --timeout 0.25", "\"timeout\":\"0.250000000\""},
 	{"-k k --timeout 0.0000000019", "\"timeout\":\"0.000000001\""},
@@ -167,6 +171,8 @@ static const struct {
 	{"-k k --timeout 1e3", "--timeout takes seconds"},
 	{"-k k --timeout 5.", "--timeout takes seconds"},
 	{"-k k --timeout 99999999999", "too long"},
+	{"-k k --hardware dtb", "--hardware \"dtb\" is none of auto, acpi and fdt"},
+	{"-k k --hardware=", "--hardware \"\" is none of auto, acpi and fdt"},
 	{"-k k --console tty", "none of stdio, none, pty, file=PATH and unix=PATH"},
 	{"-k k --console stdoi", "did you mean stdio?"},
 	{"-k k --console file", "--console file needs a path: file=PATH"},

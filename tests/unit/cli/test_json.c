@@ -34,7 +34,7 @@ START_TEST(a_file_says_what_the_command_line_would)
 	ck_assert_int_eq(
 		load("{\"kernel\": \"boot/k\", \"initrd\": \"/i\", \"append\": \"quiet\","
 		     " \"cpus\": 2, \"memory\": 1024, \"timeout\": 1.5, \"name\": \"n\","
-		     " \"console\": \"file=log\", \"dump-dtb\": \"dtb\","
+		     " \"hardware\": \"fdt\", \"console\": \"file=log\", \"dump-dtb\": \"dtb\","
 		     " \"disk\": [{\"file\": \"root.raw\", \"ro\": true, \"serial\": \"s\"},"
 		     " \"data,,1.raw,direct\"]}",
 		     &config, &e),
@@ -48,6 +48,7 @@ START_TEST(a_file_says_what_the_command_line_would)
 	ck_assert_int_eq(config.console.kind, CHR_FILE);
 	ck_assert_str_eq(config.console.path, "/vms/log");
 	ck_assert_str_eq(config.dump_dtb, "/vms/dtb");
+	ck_assert_int_eq(config.hardware, HARDWARE_FDT);
 	ck_assert_uint_eq(config.disk_count, 2);
 	ck_assert_str_eq(config.disks[0].path, "/vms/root.raw");
 	ck_assert_str_eq(config.disks[0].serial, "s");
@@ -113,6 +114,8 @@ static const struct {
 	{"{\"kernel\": {\"kernel\": \"x\"}}", "vm.json: kernel must be a string, not an object"},
 	{"{\"timeout\": 1e300}", "vm.json: timeout "},
 	{"{\"timeout\": -0.0}", "vm.json: timeout "},
+	{"{\"hardware\": \"dtb\"}", "vm.json: hardware \"dtb\" is none of auto, acpi and fdt"},
+	{"{\"hardware\": 1}", "vm.json: hardware must be a string, not a number"},
 	{"{\"console\": \"tty\"}", "vm.json: console \"tty\" is none of"},
 	{"{\"console\": {}}", "vm.json: console must be a string, not an object"},
 	{"{\"disk\": 5}", "vm.json: disk must be an array of objects, not a number"},
@@ -257,6 +260,7 @@ static void random_config(uint64_t *state, struct machine_config *config)
 	config->memory_bytes = unit_random(state) >> (unit_random(state) % 64);
 	config->timeout_ns =
 		unit_random(state) % 3 ? unit_random(state) % 1000000000000000000ull : 0;
+	config->hardware = (enum hardware)(unit_random(state) % 3);
 	config->console.kind = unit_random(state) % 2 ? CHR_UNIX : CHR_PTY;
 	if (config->console.kind == CHR_UNIX)
 		config->console.path = random_string(state);
@@ -289,6 +293,7 @@ START_TEST(settings_to_json_and_back_are_the_same)
 		ck_assert_uint_eq(back.cpus, config.cpus);
 		ck_assert_uint_eq(back.memory_bytes, config.memory_bytes);
 		ck_assert_uint_eq(back.timeout_ns, config.timeout_ns);
+		ck_assert_int_eq(back.hardware, config.hardware);
 		ck_assert_int_eq(back.console.kind, config.console.kind);
 		ck_assert_uint_eq(back.disk_count, config.disk_count);
 		for (d = 0; d < config.disk_count; d++) {

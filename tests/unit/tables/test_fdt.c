@@ -143,6 +143,31 @@ START_TEST(interrupts_follow_the_controller)
 }
 END_TEST
 
+/* IEEE 1275's ISA: an address is <space port>; the bus says that port 0 is port 0. */
+START_TEST(ports_are_on_an_isa_bus)
+{
+	static const uint32_t ranges[] = {1, 0, 0, 0, 0x10000}, reg[] = {1, 0x3f8, 8};
+	const uint8_t *cells;
+	const void *blob;
+	size_t len, i;
+
+	fdtb_u32(fdt, "#address-cells", 2);
+	fdtb_u32(fdt, "#size-cells", 2);
+	fdtb_begin_isa(fdt);
+	fdtb_begin(fdt, "serial@3f8");
+	fdtb_ports(fdt, 0x3f8, 8);
+	fdtb_end(fdt);
+	fdtb_end(fdt);
+	blob = finish(&len);
+	cells = property(blob, "/isa@0,0", "ranges", sizeof(ranges));
+	for (i = 0; i < 5; i++)
+		ck_assert_uint_eq(get_be32(cells + 4 * i), ranges[i]);
+	cells = property(blob, "/isa@0,0/serial@3f8", "reg", sizeof(reg));
+	for (i = 0; i < 3; i++)
+		ck_assert_uint_eq(get_be32(cells + 4 * i), reg[i]);
+}
+END_TEST
+
 START_TEST(labels_work_in_either_order)
 {
 	const void *blob;
@@ -300,6 +325,7 @@ TCase *fdt_case(void)
 	tcase_add_test(tc, texts_lists_and_flags_have_their_lengths);
 	tcase_add_test(tc, windows_have_two_cells_each);
 	tcase_add_test(tc, interrupts_follow_the_controller);
+	tcase_add_test(tc, ports_are_on_an_isa_bus);
 	tcase_add_test(tc, labels_work_in_either_order);
 	tcase_add_test(tc, a_tree_grows_without_an_end_in_sight);
 	tcase_add_loop_test(tc, mistakes_are_named_and_stick, 0, 6);

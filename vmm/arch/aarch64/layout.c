@@ -1,6 +1,8 @@
 /* The memory map of an aarch64 machine: see layout.h and arch.h. Pure functions. */
 #include "layout.h"
 
+#include <errno.h>
+
 #include "arch/arch.h"
 
 const char *const arch_name = "aarch64";
@@ -28,8 +30,21 @@ const struct arch_map_entry *arch_fixed_map(void)
 	return map;
 }
 
-const char *arch_default_cmdline(void)
+int arch_choose_hardware(enum hardware wanted, const struct kernel_image *kernel,
+			 enum hardware *hardware, struct err *e)
 {
+	(void)kernel;
+	if (wanted == HARDWARE_ACPI)
+		return err_set(e, ENOTSUP,
+			       "--hardware acpi: an aarch64 machine is described by a device tree "
+			       "only; use --hardware fdt");
+	*hardware = HARDWARE_FDT;
+	return 0;
+}
+
+const char *arch_default_cmdline(enum hardware hardware)
+{
+	(void)hardware;
 	/*
 	 * panic=-1: a guest that panics ends instead of hanging for ever. reboot=panic_warm: it
 	 * then resets with PSCI's SYSTEM_RESET2, any other time with SYSTEM_RESET. Debian's cloud

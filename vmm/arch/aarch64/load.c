@@ -86,12 +86,15 @@ static int write_tree(const struct arch_vm *vm, const struct arch_load *load, st
 		.gic_version = vm->gic.version,
 		.has_its = vm->gic.its_fd >= 0,
 		.redist_count = vm->gic.redist_count,
-		.mem = load->mem,
-		.cmdline = load->cmdline,
-		.initrd_gpa = vm->entry.initrd_gpa,
-		.initrd_bytes = vm->entry.initrd_bytes,
-		.devices = load->devices,
-		.device_count = load->device_count,
+		.machine =
+			{
+				.mem = load->mem,
+				.cmdline = load->cmdline,
+				.initrd_gpa = vm->entry.initrd_gpa,
+				.initrd_bytes = vm->entry.initrd_bytes,
+				.devices = load->devices,
+				.device_count = load->device_count,
+			},
 	};
 	struct fdt_builder *fdt = NULL;
 	const void *blob = NULL;
@@ -131,10 +134,6 @@ int arch_vm_load(struct arch_vm *vm, const struct arch_load *load, const struct 
 {
 	int ret;
 
-	if (load->dump_acpi)
-		return err_set(e, ENOTSUP,
-			       "--dump-acpi: this machine is described by a device tree; use "
-			       "--dump-dtb");
 	vm->entry = *entry;
 	ret = check_memory(vm, load->mem, e);
 	if (!ret)

@@ -23,13 +23,7 @@
 
 static void chosen_node(const struct arm64_board *board, struct fdt_builder *fdt)
 {
-	fdtb_begin(fdt, "chosen");
-	fdtb_text(fdt, "bootargs", board->cmdline);
-	fdtb_text(fdt, "stdout-path", "serial0");
-	if (board->initrd_bytes) {
-		fdtb_u64(fdt, "linux,initrd-start", board->initrd_gpa);
-		fdtb_u64(fdt, "linux,initrd-end", board->initrd_gpa + board->initrd_bytes);
-	}
+	describe_begin_chosen(&board->machine, fdt);
 	fdtb_u64(fdt, "kaslr-seed", board->kaslr_seed);
 	fdtb_bytes(fdt, "rng-seed", board->rng_seed, sizeof(board->rng_seed));
 	fdtb_end(fdt);
@@ -40,23 +34,7 @@ static void aliases_node(struct fdt_builder *fdt)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/pl011@%x", ARM64_UART0_BASE);
-	fdtb_begin(fdt, "aliases");
-	fdtb_text(fdt, "serial0", path);
-	fdtb_end(fdt);
-}
-
-static void memory_nodes(const struct arm64_board *board, struct fdt_builder *fdt)
-{
-	size_t i;
-
-	for (i = 0; i < gmem_range_count(board->mem); i++) {
-		const struct gmem_range *range = gmem_range_at(board->mem, i);
-
-		fdtb_begin(fdt, "memory@%llx", (unsigned long long)range->gpa);
-		fdtb_text(fdt, "device_type", "memory");
-		fdtb_reg(fdt, range->gpa, range->size_bytes);
-		fdtb_end(fdt);
-	}
+	describe_serial_alias(path, fdt);
 }
 
 static void cpu_nodes(const struct arm64_board *board, struct fdt_builder *fdt)
@@ -169,22 +147,6 @@ static void clock_node(struct fdt_builder *fdt)
 	fdtb_end(fdt);
 }
 
-static int device_nodes(const struct arm64_board *board, struct fdt_builder *fdt, struct err *e)
-{
-	unsigned i;
-
-	for (i = 0; i < board->device_count; i++) {
-		const struct device *dev = board->devices[i];
-		int ret = dev->class->describe_fdt ? dev->class->describe_fdt(dev, fdt) : 0;
-
-		/* What the builder itself found wrong, fdtb_finish says better. */
-		if (ret < 0 && !fdtb_error(fdt))
-			return err_errno(e, -ret, "%s cannot be described in the device tree",
-					 dev->id);
-	}
-	return 0;
-}
-
 static int write_tree(const struct arm64_board *board, struct fdt_builder *fdt, struct err *e)
 {
 	fdtb_u32(fdt, "#address-cells", 2);
@@ -194,13 +156,13 @@ static int write_tree(const struct arm64_board *board, struct fdt_builder *fdt, 
 	fdtb_u32(fdt, "interrupt-parent", fdtb_phandle(fdt, GIC_LABEL));
 	chosen_node(board, fdt);
 	aliases_node(fdt);
-	memory_nodes(board, fdt);
+	describe_memory(&board->machine, fdt);
 	cpu_nodes(board, fdt);
 	psci_node(fdt);
 	timer_node(board, fdt);
 	gic_node(board, fdt);
 	clock_node(fdt);
-	return device_nodes(board, fdt, e);
+	return describe_devices(&board->machine, BUS_MMIO, fdt, e);
 }
 
 int arm64_tree_build(const struct arm64_board *board, struct fdt_builder **out, const void **blob,

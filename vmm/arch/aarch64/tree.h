@@ -8,9 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/describe.h"
 #include "base/err.h"
-#include "bus/device.h"
-#include "mem/gmem.h"
 #include "tables/fdt.h"
 
 #define ARM64_REDIST_REGIONS_MAX 2
@@ -23,14 +22,9 @@ struct arm64_board {
 	bool has_its;
 	struct fdt_window redists[ARM64_REDIST_REGIONS_MAX]; /* version 3 */
 	unsigned redist_count;
-	const struct gmem *mem;
-	const char *cmdline;
-	uint64_t initrd_gpa;
-	uint64_t initrd_bytes; /* 0: none */
 	uint64_t kaslr_seed;
 	uint8_t rng_seed[ARM64_RNG_SEED_BYTES];
-	struct device *const *devices;
-	unsigned device_count;
+	struct described machine;
 };
 
 /*

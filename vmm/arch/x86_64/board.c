@@ -58,6 +58,7 @@ int arch_plan_chips(struct plan *plan, struct err *e)
 {
 	static const struct {
 		const char *id, *detail;
+		uint32_t mmio; /* 0: ports only */
 		uint16_t port, len;
 		int gsi;
 		bool pulsed;
@@ -65,15 +66,15 @@ int arch_plan_chips(struct plan *plan, struct err *e)
 		int (*create)(const struct build_parts *parts, const struct plan_device *planned,
 			      const struct device_place *place, struct device **out, struct err *e);
 	} chips[] = {
-		{"uart0", "16550A serial port: the console (ttyS0)", X86_PORT_UART0,
+		{"uart0", "16550A serial port: the console (ttyS0)", 0, X86_PORT_UART0,
 		 UART16550_REGION_LEN, X86_GSI_UART0, false, 0, create_uart},
-		{"rtc0", "MC146818 real-time clock", X86_PORT_RTC, RTC_REGION_LEN, X86_GSI_RTC,
+		{"rtc0", "MC146818 real-time clock", 0, X86_PORT_RTC, RTC_REGION_LEN, X86_GSI_RTC,
 		 false, 0, create_rtc},
-		{"i8042", "keyboard controller: reset only", X86_PORT_I8042, I8042_REGION_LEN,
+		{"i8042", "keyboard controller: reset only", 0, X86_PORT_I8042, I8042_REGION_LEN,
 		 PLAN_NO_IRQ, false, 0, create_i8042},
-		{"pvpanic0", "panic notification", X86_PORT_PVPANIC, PVPANIC_REGION_LEN,
+		{"pvpanic0", "panic notification", 0, X86_PORT_PVPANIC, PVPANIC_REGION_LEN,
 		 PLAN_NO_IRQ, false, 0, create_pvpanic},
-		{"power0", "ACPI power-off, reset and power button", X86_PORT_POWER,
+		{"power0", "power-off, reset and power button", X86_POWER_BASE, X86_PORT_POWER,
 		 POWER_REGION_LEN, X86_GSI_POWER, true, PLAN_POWER_BUTTON, create_power},
 	};
 	size_t i;
@@ -84,6 +85,8 @@ int arch_plan_chips(struct plan *plan, struct err *e)
 		if (!planned)
 			return e->code;
 		snprintf(planned->detail, sizeof(planned->detail), "%s", chips[i].detail);
+		if (chips[i].mmio)
+			plan_add_region(planned, BUS_MMIO, chips[i].mmio, chips[i].len);
 		plan_add_region(planned, BUS_PIO, chips[i].port, chips[i].len);
 		planned->gsi = chips[i].gsi;
 		planned->pulsed = chips[i].pulsed;

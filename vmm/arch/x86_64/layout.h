@@ -17,8 +17,12 @@
 #define X86_VIRTIO_BASE 0xfeb00000u
 #define X86_VIRTIO_STEP 0x200u
 
+/* Where microvm has these registers too; a device tree can name memory only. */
+#define X86_POWER_BASE 0xfea00200u
+
 #define X86_IOAPIC_BASE       0xfec00000u
 #define X86_LAPIC_BASE        0xfee00000u
+#define X86_APIC_LEN          0x1000u     /* of either */
 #define X86_KVM_IDENTITY_BASE 0xfffbc000u /* one page KVM needs on old Intel processors ... */
 #define X86_KVM_TSS_BASE      0xfffbd000u /* ... and three more behind it */
 

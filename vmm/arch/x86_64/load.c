@@ -1,6 +1,6 @@
 /*
- * What an x86 guest finds in its memory when it starts: ACPI tables that the devices wrote, the
- * kernel, its initrd, and the tables the 64-bit entry stands on.
+ * What an x86 guest finds in its memory when it starts: ACPI tables or a device tree that the
+ * devices wrote, the kernel, its initrd, and the tables the 64-bit entry stands on.
  */
 #include <assert.h>
 #include <errno.h>
@@ -10,9 +10,11 @@
 #include "chip/power.h"
 #include "layout.h"
 #include "tables/acpi.h"
+#include "tables/fdt.h"
+#include "tree.h"
 #include "x86.h"
 
-static void describe_devices(const struct arch_load *load, struct aml *dsdt)
+static void describe_acpi(const struct arch_load *load, struct aml *dsdt)
 {
 	unsigned i;
 
@@ -50,7 +52,7 @@ static int build_tables(const struct arch_vm *vm, const struct arch_load *load,
 	for (i = 0; i < vm->cpus; i++)
 		apic_ids[i] = (uint32_t)arch_vcpu_id(i);
 	aml_init(&dsdt);
-	describe_devices(load, &dsdt);
+	describe_acpi(load, &dsdt);
 	ret = acpi_build(&board, &dsdt, tables, e);
 	aml_free(&dsdt);
 	free(apic_ids);
@@ -80,13 +82,14 @@ static int write_reset_vector(const struct gmem *mem, struct err *e)
 		       : 0;
 }
 
-/* The tables are not there yet, but where they will begin, with the root pointer, is known. */
+/* What describes the machine is not there yet, but where it will begin is known. */
 int arch_load_kernel(const struct arch_load *load, struct boot_entry *entry, struct err *e)
 {
 	struct boot_request request = {
 		.cmdline = load->cmdline,
 		.initrd = load->initrd,
-		.rsdp_gpa = X86_ACPI_GPA,
+		.rsdp_gpa = load->hardware == HARDWARE_ACPI ? X86_ACPI_GPA : 0,
+		.dtb_gpa = load->hardware == HARDWARE_FDT ? X86_DTB_GPA : 0,
 	};
 	int ret = boot_load_x86(load->mem, load->kernel, &request, entry, e);
 
@@ -97,18 +100,11 @@ int arch_load_kernel(const struct arch_load *load, struct boot_entry *entry, str
 	return ret;
 }
 
-int arch_vm_load(struct arch_vm *vm, const struct arch_load *load, const struct boot_entry *entry,
-		 struct err *e)
+static int write_acpi(const struct arch_vm *vm, const struct arch_load *load, struct err *e)
 {
 	struct acpi_tables tables = {0};
-	int ret;
+	int ret = build_tables(vm, load, &tables, e);
 
-	if (load->dump_dtb)
-		return err_set(e, ENOTSUP,
-			       "--dump-dtb: this machine is described by ACPI tables; use "
-			       "--dump-acpi");
-	vm->entry = *entry;
-	ret = build_tables(vm, load, &tables, e);
 	if (ret < 0)
 		return ret;
 	assert(tables.rsdp_gpa == X86_ACPI_GPA);
@@ -118,4 +114,40 @@ int arch_vm_load(struct arch_vm *vm, const struct arch_load *load, const struct 
 		ret = err_set(e, ENOMEM, "the guest has no memory for its ACPI tables");
 	acpi_free(&tables);
 	return ret;
+}
+
+static int write_tree(const struct arch_vm *vm, const struct arch_load *load, struct err *e)
+{
+	struct x86_board board = {
+		.cpus = vm->cpus,
+		.machine =
+			{
+				.mem = load->mem,
+				.cmdline = load->cmdline,
+				.initrd_gpa = vm->entry.initrd_gpa,
+				.initrd_bytes = vm->entry.initrd_bytes,
+				.devices = load->devices,
+				.device_count = load->device_count,
+			},
+	};
+	struct fdt_builder *fdt = NULL;
+	const void *blob = NULL;
+	size_t len = 0;
+	int ret = x86_tree_build(&board, &fdt, &blob, &len, e);
+
+	if (ret < 0)
+		return ret;
+	if (load->dump_dtb)
+		ret = fdt_dump(blob, len, load->dump_dtb, e);
+	if (!ret)
+		ret = boot_write_dtb(load->mem, blob, len, e);
+	fdtb_free(fdt);
+	return ret;
+}
+
+int arch_vm_load(struct arch_vm *vm, const struct arch_load *load, const struct boot_entry *entry,
+		 struct err *e)
+{
+	vm->entry = *entry;
+	return load->hardware == HARDWARE_FDT ? write_tree(vm, load, e) : write_acpi(vm, load, e);
 }

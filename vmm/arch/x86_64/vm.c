@@ -13,12 +13,6 @@ unsigned long arch_vm_type(void)
 	return 0;
 }
 
-unsigned long arch_vcpu_id(unsigned index)
-{
-	/* One package with one thread a core: the APIC id is the index. */
-	return index;
-}
-
 uint32_t arch_irq_number(unsigned gsi)
 {
 	return gsi;

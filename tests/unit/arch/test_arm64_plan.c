@@ -2,20 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arm64.h"
 #include "base/util.h"
-#include "board.h"
 
 static struct board board;
-
-static const struct plan_device *find(const struct plan *plan, const char *id)
-{
-	unsigned i;
-
-	for (i = 0; i < plan->count; i++)
-		if (!strcmp(plan->devices[i].id, id))
-			return &plan->devices[i];
-	ck_abort_msg("there is no %s", id);
-}
 
 START_TEST(chips_are_where_virt_has_them)
 {
@@ -32,14 +22,14 @@ START_TEST(chips_are_where_virt_has_them)
 
 	board_plan(&plan, 2);
 	for (i = 0; i < ARRAY_SIZE(expected); i++) {
-		const struct plan_device *planned = find(&plan, expected[i].id);
+		const struct plan_device *planned = board_find(&plan, expected[i].id);
 
 		ck_assert_uint_eq(planned->base[0], expected[i].base);
 		ck_assert_int_eq(planned->gsi, expected[i].spi);
 	}
-	ck_assert_uint_eq(find(&plan, "gpio0")->flags, PLAN_POWER_BUTTON);
-	ck_assert(find(&plan, "rng0")->pulsed);
-	ck_assert(!find(&plan, "uart0")->pulsed);
+	ck_assert_uint_eq(board_find(&plan, "gpio0")->flags, PLAN_POWER_BUTTON);
+	ck_assert(board_find(&plan, "rng0")->pulsed);
+	ck_assert(!board_find(&plan, "uart0")->pulsed);
 }
 END_TEST
 
@@ -60,41 +50,37 @@ START_TEST(virtio_windows_end_where_virt_has_no_more)
 }
 END_TEST
 
-static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
-{
-	return a < b + b_len && b < a + a_len;
-}
-
 START_TEST(nothing_overlaps)
 {
-	const struct arch_map_entry *fixed;
 	struct arch_ram_range ram[ARCH_RAM_RANGES_MAX];
 	struct plan plan;
-	unsigned i, j;
+	unsigned i;
 
 	board_plan(&plan, 28);
 	ck_assert_uint_eq(arch_ram_layout(GIB(5), ram), 1);
 	ck_assert_uint_eq(ram[0].gpa, GIB(1));
 	ck_assert_uint_eq(ram[0].size_bytes, GIB(5));
+	board_check_overlaps(&plan);
 	for (i = 0; i < plan.count; i++) {
-		const struct plan_device *a = &plan.devices[i];
-
-		ck_assert_uint_eq(a->region_count, 1);
-		ck_assert_int_eq(a->regions[0].space, BUS_MMIO);
-		ck_assert(!overlap(a->base[0], a->regions[0].len, ram[0].gpa, ram[0].size_bytes));
-		for (fixed = arch_fixed_map(); fixed->what; fixed++)
-			ck_assert_msg(!overlap(a->base[0], a->regions[0].len, fixed->base,
-					       fixed->len),
-				      "%s and %s overlap", a->id, fixed->what);
-		for (j = 0; j < i; j++) {
-			const struct plan_device *b = &plan.devices[j];
-
-			ck_assert_msg(!overlap(a->base[0], a->regions[0].len, b->base[0],
-					       b->regions[0].len),
-				      "%s and %s overlap", a->id, b->id);
-			ck_assert(a->gsi == PLAN_NO_IRQ || a->gsi != b->gsi);
-		}
+		ck_assert_uint_eq(plan.devices[i].region_count, 1);
+		ck_assert_int_eq(plan.devices[i].regions[0].space, BUS_MMIO);
 	}
+}
+END_TEST
+
+START_TEST(hardware_is_told_by_a_tree_only)
+{
+	struct kernel_image kernel = {.arch = KERNEL_AARCH64};
+	enum hardware hardware = HARDWARE_AUTO;
+	struct err e = {0};
+
+	ck_assert_int_eq(arch_choose_hardware(HARDWARE_AUTO, &kernel, &hardware, &e), 0);
+	ck_assert_int_eq(hardware, HARDWARE_FDT);
+	ck_assert_int_eq(arch_choose_hardware(HARDWARE_FDT, &kernel, &hardware, &e), 0);
+	ck_assert_int_eq(hardware, HARDWARE_FDT);
+	ck_assert_int_eq(arch_choose_hardware(HARDWARE_ACPI, &kernel, &hardware, &e), -ENOTSUP);
+	ck_assert_msg(strstr(e.text, "--hardware acpi") && strstr(e.text, "--hardware fdt"), "%s",
+		      e.text);
 }
 END_TEST
 
@@ -115,13 +101,14 @@ START_TEST(the_plan_can_be_made_real)
 }
 END_TEST
 
-TCase *plan_case(void)
+TCase *arm64_plan_case(void)
 {
 	TCase *tc = tcase_create("plan");
 
 	tcase_add_test(tc, chips_are_where_virt_has_them);
 	tcase_add_test(tc, virtio_windows_end_where_virt_has_no_more);
 	tcase_add_test(tc, nothing_overlaps);
+	tcase_add_test(tc, hardware_is_told_by_a_tree_only);
 	tcase_add_test(tc, the_plan_can_be_made_real);
 	return tc;
 }
