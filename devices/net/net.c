@@ -115,6 +115,12 @@ void net_set_offloads(struct net *net, unsigned offloads)
 		net->ops->set_offloads(net, net->offloads);
 }
 
+void net_set_queues(struct net *net, unsigned count)
+{
+	if (net->ops->set_queues)
+		net->ops->set_queues(net, count);
+}
+
 bool net_rx_open(struct net *net)
 {
 	return net->client.rx_open(net->client.opaque);

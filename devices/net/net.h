@@ -77,6 +77,11 @@ struct net_ops {
 	void (*rx_resume)(struct net *net);
 	/* What the driver has agreed to (a part of info.offloads). NULL: it makes no difference. */
 	void (*set_offloads)(struct net *net, unsigned offloads);
+	/* The driver uses so many queue pairs from now on. NULL: it makes no difference. */
+	void (*set_queues)(struct net *net, unsigned count);
+	/* The tap device behind the pair @queue, for the host's kernel to serve instead of us (then
+	 * start is not called). NULL: there is none. */
+	int (*tap_fd)(struct net *net, unsigned queue);
 	void (*close)(struct net *net);
 };
 
@@ -139,6 +144,9 @@ enum net_tx_result net_tx(struct net *net, const struct iovec *iov, int count);
 
 /* The guest has buffers again. */
 void net_rx_resume(struct net *net);
+
+/* How many queue pairs the driver uses. */
+void net_set_queues(struct net *net, unsigned count);
 
 /* What the driver has agreed to. */
 void net_set_offloads(struct net *net, unsigned offloads);

@@ -30,9 +30,20 @@
 #define TAP_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
 #define ROUND     64
 
+struct net_tap;
+
+/* One of the device's queues: a descriptor. */
+struct tap_queue {
+	struct net_tap *tap;
+	struct loop_fd source;
+	bool detached; /* the interface gives it no frames */
+};
+
 struct net_tap {
 	struct net net;
-	struct loop_fd source;
+	unsigned count;
+	/* All are read; frames are sent on the first. */
+	struct tap_queue queues[NET_TAP_QUEUES_MAX];
 	bool rx_stalled, tx_blocked;
 };
 
@@ -43,11 +54,24 @@ static struct net_tap *from_net(struct net *net)
 
 static void watch(struct net_tap *tap)
 {
-	uint32_t events = (tap->rx_stalled ? 0 : (uint32_t)EPOLLIN) |
-			  (tap->tx_blocked ? (uint32_t)EPOLLOUT : 0);
+	unsigned i;
 
-	if (tap->source.watched && tap->source.events != events)
-		loop_mod_fd(tap->net.loop, &tap->source, events);
+	for (i = 0; i < tap->count; i++) {
+		struct loop_fd *source = &tap->queues[i].source;
+		uint32_t events = (tap->rx_stalled ? 0 : (uint32_t)EPOLLIN) |
+				  (tap->tx_blocked && i == 0 ? (uint32_t)EPOLLOUT : 0);
+
+		if (source->watched && source->events != events)
+			loop_mod_fd(tap->net.loop, source, events);
+	}
+}
+
+static void unwatch(struct net_tap *tap)
+{
+	unsigned i;
+
+	for (i = 0; i < tap->count; i++)
+		loop_del_fd(tap->net.loop, &tap->queues[i].source);
 }
 
 /* The interface was removed under us: the cable is out for good. */
@@ -55,12 +79,12 @@ static void lose_device(struct net_tap *tap, int errnum)
 {
 	log_limited(&tap->net.limit, LOG_WARN, "%s: its tap device is gone: %s", tap->net.id,
 		    strerror(errnum));
-	loop_del_fd(tap->net.loop, &tap->source);
+	unwatch(tap);
 	net_link_changed(&tap->net, false);
 }
 
 /* One frame to the guest. 1: taken; 0: none, or no buffers; else -errno: the device is gone. */
-static int receive_frame(struct net_tap *tap)
+static int receive_frame(struct net_tap *tap, int fd)
 {
 	struct iovec *iov;
 	int count = net_rx_begin(&tap->net, &iov);
@@ -70,7 +94,7 @@ static int receive_frame(struct net_tap *tap)
 		tap->rx_stalled = true;
 		return 0;
 	}
-	len = readv(tap->source.fd, iov, count);
+	len = readv(fd, iov, count);
 	net_rx_end(&tap->net, len > (ssize_t)sizeof(struct net_header)
 				      ? (size_t)len - sizeof(struct net_header)
 				      : 0);
@@ -79,7 +103,7 @@ static int receive_frame(struct net_tap *tap)
 	return errno == EBADFD || errno == ENODEV ? -errno : 0;
 }
 
-static void receive(struct net_tap *tap)
+static void receive(struct net_tap *tap, int fd)
 {
 	int i, ret = 1;
 
@@ -89,7 +113,7 @@ static void receive(struct net_tap *tap)
 		return;
 	}
 	for (i = 0; i < ROUND && ret > 0; i++)
-		ret = receive_frame(tap);
+		ret = receive_frame(tap, fd);
 	net_rx_close(&tap->net);
 	if (ret < 0)
 		lose_device(tap, -ret);
@@ -99,7 +123,8 @@ static void receive(struct net_tap *tap)
 
 static void tap_ready(void *opaque, uint32_t events)
 {
-	struct net_tap *tap = opaque;
+	struct tap_queue *queue = opaque;
+	struct net_tap *tap = queue->tap;
 
 	if ((events & EPOLLOUT) && tap->tx_blocked) {
 		tap->tx_blocked = false;
@@ -107,7 +132,7 @@ static void tap_ready(void *opaque, uint32_t events)
 		watch(tap);
 	}
 	if (events & ~(uint32_t)EPOLLOUT)
-		receive(tap);
+		receive(tap, queue->source.fd);
 }
 
 static enum net_tx_result tap_tx(struct net *net, const struct iovec *iov, int count)
@@ -115,7 +140,8 @@ static enum net_tx_result tap_tx(struct net *net, const struct iovec *iov, int c
 	struct net_tap *tap = from_net(net);
 
 	/* An interface that is down, or a frame that the host does not like: lost, as on a wire. */
-	if (writev(tap->source.fd, iov, count) >= 0 || errno != EAGAIN || !tap->source.watched)
+	if (writev(tap->queues[0].source.fd, iov, count) >= 0 || errno != EAGAIN ||
+	    !tap->queues[0].source.watched)
 		return NET_TX_DONE;
 	tap->tx_blocked = true;
 	watch(tap);
@@ -141,33 +167,64 @@ static void tap_set_offloads(struct net *net, unsigned offloads)
 		flags |= TUN_F_TSO4;
 	if (offloads & NET_RX_TSO6)
 		flags |= TUN_F_TSO6;
-	if (ioctl(from_net(net)->source.fd, TUNSETOFFLOAD, flags) < 0)
+	if (ioctl(from_net(net)->queues[0].source.fd, TUNSETOFFLOAD, flags) < 0)
 		log_limited(&net->limit, LOG_WARN,
 			    "%s: its tap device cannot do without offloads: %s", net->id,
 			    strerror(errno));
 }
 
+/* The interface spreads frames over those of its queues that the driver looks at. */
+static void tap_set_queues(struct net *net, unsigned count)
+{
+	struct net_tap *tap = from_net(net);
+	unsigned i;
+
+	for (i = 0; i < tap->count; i++) {
+		struct tap_queue *queue = &tap->queues[i];
+		struct ifreq request = {.ifr_flags =
+						i < count ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+
+		if (queue->detached == (i >= count))
+			continue;
+		if (ioctl(queue->source.fd, TUNSETQUEUE, &request) < 0)
+			log_limited(&net->limit, LOG_WARN, "%s: cannot change its queues: %s",
+				    net->id, strerror(errno));
+		else
+			queue->detached = i >= count;
+	}
+}
+
+static int tap_fd(struct net *net, unsigned queue)
+{
+	return from_net(net)->queues[queue].source.fd;
+}
+
 static int tap_start(struct net *net, struct err *e)
 {
 	struct net_tap *tap = from_net(net);
-	int ret;
+	unsigned i;
+	int ret = 0;
 
-	tap->source.events = EPOLLIN;
 	tap->rx_stalled = tap->tx_blocked = false;
-	ret = loop_add_fd(net->loop, &tap->source);
+	for (i = 0; i < tap->count && !ret; i++) {
+		tap->queues[i].source.events = EPOLLIN;
+		ret = loop_add_fd(net->loop, &tap->queues[i].source);
+	}
 	return ret < 0 ? err_errno(e, -ret, "%s: cannot watch its tap device", net->id) : 0;
 }
 
 static void tap_stop(struct net *net)
 {
-	loop_del_fd(net->loop, &from_net(net)->source);
+	unwatch(from_net(net));
 }
 
 static void tap_close(struct net *net)
 {
 	struct net_tap *tap = from_net(net);
+	unsigned i;
 
-	fd_close(&tap->source.fd);
+	for (i = 0; i < tap->count; i++)
+		fd_close(&tap->queues[i].source.fd);
 	free(tap);
 }
 
@@ -177,6 +234,8 @@ static const struct net_ops tap_ops = {
 	.tx = tap_tx,
 	.rx_resume = tap_rx_resume,
 	.set_offloads = tap_set_offloads,
+	.set_queues = tap_set_queues,
+	.tap_fd = tap_fd,
 	.close = tap_close,
 };
 
@@ -203,7 +262,24 @@ static int open_tun(struct err *e)
 	return err_errno(e, errno, "cannot open %s, which a tap device needs", TUN_PATH);
 }
 
-/* Opens the interface, which must be there: TUNSETIFF would make one for root. */
+/* Whether the interface was made for several queues: TUNSETIFF wants to be told. */
+static bool is_multi_queue(const char *ifname)
+{
+	char path[64 + IFNAMSIZ];
+	unsigned flags = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", ifname);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fscanf(file, "%x", &flags) != 1)
+		flags = 0;
+	fclose(file);
+	return flags & IFF_MULTI_QUEUE;
+}
+
+/* Opens a queue of the interface, which must be there: TUNSETIFF would make one for root. */
 static int attach(const char *ifname, struct err *e)
 {
 	struct ifreq request;
@@ -221,6 +297,8 @@ static int attach(const char *ifname, struct err *e)
 		return fd;
 	set_name(&request, ifname);
 	request.ifr_flags = TAP_FLAGS;
+	if (is_multi_queue(ifname))
+		request.ifr_flags |= IFF_MULTI_QUEUE;
 	if (!ioctl(fd, TUNSETIFF, &request))
 		return fd;
 	ret = -errno;
@@ -260,11 +338,36 @@ static int set_up(int fd, struct net_tap *tap, struct err *e)
 	return 0;
 }
 
+/* Opens as many queues of the interface as are wanted. */
+static int open_queues(struct net_tap *tap, const struct net_tap_options *options, struct err *e)
+{
+	unsigned wanted = MAX(options->queues, 1u), i;
+	int fd;
+
+	for (i = 0; i < wanted; i++) {
+		fd = options->ifname ? attach(options->ifname, e) : options->fd;
+		if (fd < 0)
+			return fd;
+		tap->queues[i].source.fd = fd;
+		tap->count++;
+		if (wanted > 1 && !is_multi_queue(options->ifname))
+			return err_set(e, EINVAL,
+				       "the tap device %s has one queue: `sarang net tap create "
+				       "--multi-queue` makes one for queues=%u",
+				       options->ifname, wanted);
+		fd = set_up(fd, tap, e);
+		if (fd < 0)
+			return fd;
+	}
+	return 0;
+}
+
 int net_tap_open(const char *id, const struct net_tap_options *options, struct loop *loop,
 		 struct net **out, struct err *e)
 {
 	struct net_tap *tap = calloc(1, sizeof(*tap));
-	int fd = options->fd, ret;
+	unsigned i;
+	int ret;
 
 	if (!tap)
 		return err_set(e, ENOMEM, "out of memory");
@@ -276,18 +379,21 @@ int net_tap_open(const char *id, const struct net_tap_options *options, struct l
 			 .link_up = true},
 	};
 	snprintf(tap->net.id, sizeof(tap->net.id), "%s", id);
-	if (options->ifname)
-		fd = attach(options->ifname, e);
-	ret = fd < 0 ? fd : set_up(fd, tap, e);
-	tap->source = (struct loop_fd){.fd = fd, .ready = tap_ready, .opaque = tap};
+	for (i = 0; i < NET_TAP_QUEUES_MAX; i++) {
+		tap->queues[i].tap = tap;
+		tap->queues[i].source =
+			(struct loop_fd){.fd = -1, .ready = tap_ready, .opaque = &tap->queues[i]};
+	}
+	ret = open_queues(tap, options, e);
 	if (ret < 0) {
 		/* One that was passed in is still who passed it's. */
-		if (options->ifname)
-			fd_close(&fd);
-		free(tap);
+		if (!options->ifname)
+			tap->count = 0;
+		tap_close(&tap->net);
 		return ret;
 	}
-	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	for (i = 0; i < tap->count; i++)
+		(void)fcntl(tap->queues[i].source.fd, F_SETFD, FD_CLOEXEC);
 	*out = &tap->net;
 	return 0;
 }
@@ -335,6 +441,8 @@ int net_tap_create(const struct net_tap_create *create, struct err *e)
 		return ret;
 	set_name(&request, create->ifname);
 	request.ifr_flags = TAP_FLAGS;
+	if (create->multi_queue)
+		request.ifr_flags |= IFF_MULTI_QUEUE;
 	if (ioctl(fd, TUNSETIFF, &request) < 0) {
 		ret = err_errno(e, errno, "cannot make the tap device %s", create->ifname);
 		goto out;

@@ -10,9 +10,12 @@
 
 struct net;
 
+#define NET_TAP_QUEUES_MAX 4
+
 struct net_tap_options {
 	const char *ifname; /* an interface that is there; NULL: @fd is used */
 	int fd;             /* of a tap device that somebody has opened for us; taken over */
+	unsigned queues;    /* of an interface, 1 to NET_TAP_QUEUES_MAX; 0 is 1 */
 };
 
 int net_tap_open(const char *id, const struct net_tap_options *options, struct loop *loop,
@@ -23,6 +26,7 @@ struct net_tap_create {
 	const char *ifname;
 	const char *bridge; /* NULL: none */
 	uid_t user;         /* who may use it from then on */
+	bool multi_queue;   /* for queues= of more than one */
 };
 
 /* Makes a lasting tap device, puts it on a bridge, and sets it up. 0, or -errno with a sentence;

@@ -60,7 +60,7 @@ static uint32_t reg_read(struct virtio_mmio *m, uint64_t reg)
 	case VIRTIO_MMIO_QUEUE_READY:
 		return virtio_queue_ready(vd, m->queue_sel);
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return atomic_load(&vd->isr);
+		return atomic_load(&vd->isr) | atomic_load(&vd->isr_elsewhere);
 	case VIRTIO_MMIO_STATUS:
 		return virtio_status(vd);
 	case VIRTIO_MMIO_SHM_LEN_LOW:
@@ -182,6 +182,13 @@ static void mmio_pulse(struct virtio_device *vd)
 	irq_pulse(m->dev.place.irq);
 }
 
+static int mmio_call_fd(struct virtio_device *vd)
+{
+	struct virtio_mmio *m = vd->transport_opaque;
+
+	return irq_fd(m->dev.place.irq);
+}
+
 static struct doorbell doorbell_of(const struct virtio_mmio *m, unsigned queue)
 {
 	return (struct doorbell){
@@ -216,6 +223,7 @@ static void mmio_doorbells(struct virtio_device *vd, bool on)
 
 static const struct virtio_transport mmio_transport = {
 	.pulse = mmio_pulse,
+	.call_fd = mmio_call_fd,
 	.doorbells = mmio_doorbells,
 };
 

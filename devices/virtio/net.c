@@ -89,6 +89,7 @@ static uint8_t control(struct vnet *card, struct virtq_chain *chain)
 	    pairs > card->pairs || !virtio_has_feature(&card->vd, VIRTIO_NET_F_MQ))
 		return CTRL_ERR;
 	card->active_pairs = pairs;
+	net_set_queues(card->net, pairs);
 	return CTRL_OK;
 }
 
@@ -126,6 +127,8 @@ static void vnet_notify(struct virtio_device *vd, unsigned queue)
 {
 	struct vnet *card = from_vd(vd);
 
+	if (queue < card->kernel_queues)
+		return;
 	if (queue == VNET_RX_QUEUE)
 		vnet_rx_notify(card);
 	else if (!VNET_IS_RX_QUEUE(queue))
@@ -143,6 +146,80 @@ static void vnet_queue_closed(struct virtio_device *vd, unsigned queue)
 	else if (!VNET_IS_RX_QUEUE(queue))
 		card->tx[queue / 2].refused = NULL;
 	card->active_pairs = 1;
+}
+
+/* ---- with vhost ---- */
+
+static struct vhost_job job_of(struct vnet *card, unsigned pair)
+{
+	return (struct vhost_job){
+		.vd = &card->vd,
+		.first = 2 * pair,
+		.tap_fd = card->net->ops->tap_fd(card->net, pair),
+		.call_fd = card->vd.transport->call_fd(&card->vd),
+	};
+}
+
+static bool is_open(const struct vnet *card, unsigned pair)
+{
+	return virtq_is_open(&card->vd.queues[2 * pair].live) &&
+	       virtq_is_open(&card->vd.queues[2 * pair + 1].live);
+}
+
+/* The kernel is told by the queues' bells; nobody else needs to listen for them. */
+static void leave_bells(void *opaque)
+{
+	struct vnet *card = opaque;
+	unsigned i;
+
+	if (virtio_serve_begin(&card->vd)) {
+		vnet_settle_features(card);
+		net_set_queues(card->net, card->active_pairs);
+		card->kernel_queues = control_queue(card);
+	}
+	virtio_serve_end(&card->vd);
+	for (i = 0; i < 2 * card->pairs; i++)
+		loop_del_fd(card->vd.loop, &card->vd.queues[i].bell);
+	/* Without MQ it is one that would be a pair's. */
+	(void)loop_add_fd(card->vd.loop, &card->vd.queues[card->kernel_queues].bell);
+}
+
+static void vnet_hand_over(struct virtio_device *vd)
+{
+	struct vnet *card = from_vd(vd);
+	unsigned i;
+	int ret = 0;
+
+	if (!card->vhost)
+		return;
+	loop_call(vd->loop, leave_bells, card);
+	for (i = 0; i < card->pairs && !ret; i++) {
+		struct vhost_job job = job_of(card, i);
+
+		if (is_open(card, i))
+			ret = vhost_begin(&card->vhosts[i], &job);
+	}
+	card->handed_over = true;
+	atomic_store(&vd->isr_elsewhere, VIRTIO_CAUSE_USED);
+	if (ret < 0) {
+		(void)virtio_serve_begin(vd);
+		virtio_give_up(vd, "the host's kernel does not take its queues over");
+		virtio_serve_end(vd);
+	}
+}
+
+static void vnet_quiesce(struct virtio_device *vd)
+{
+	struct vnet *card = from_vd(vd);
+	unsigned i;
+
+	for (i = 0; card->handed_over && i < card->pairs; i++) {
+		struct vhost_job job = job_of(card, i);
+
+		vhost_end(&card->vhosts[i], &job);
+	}
+	card->handed_over = false;
+	atomic_store(&vd->isr_elsewhere, 0);
 }
 
 /* ---- what the back-end calls ---- */
@@ -187,6 +264,9 @@ static void start_on_loop(void *opaque)
 		.opaque = starting->card,
 	};
 
+	/* What the kernel serves is not read here. */
+	if (starting->card->vhost)
+		return;
 	starting->ret = net_start(starting->card->net, &client, starting->e);
 	if (!starting->ret)
 		loop_add_hook(starting->card->vd.loop, &starting->card->hook);
@@ -206,7 +286,8 @@ static void stop_on_loop(void *opaque)
 
 	loop_del_hook(card->vd.loop, &card->hook);
 	card->awake = 0;
-	net_stop(card->net);
+	if (!card->vhost)
+		net_stop(card->net);
 	loop_timer_cancel(card->vd.loop, &card->rx.overdue);
 }
 
@@ -226,9 +307,13 @@ static void close_on_loop(void *opaque)
 /* Frees what is there; the virtio part is not. One that was lent and not taken over stays open. */
 static void free_card(struct vnet *card)
 {
+	unsigned i;
+
 	if (card->thread && card->net)
 		loop_call(loop_thread_loop(card->thread), close_on_loop, card);
 	loop_thread_free(card->thread);
+	for (i = 0; i < VIRTIO_NET_PAIRS_MAX; i++)
+		vhost_close(&card->vhosts[i]);
 	free(card);
 }
 
@@ -248,6 +333,8 @@ static const struct virtio_ops vnet_ops = {
 	.start = vnet_start,
 	.stop = vnet_stop,
 	.notify = vnet_notify,
+	.hand_over = vnet_hand_over,
+	.quiesce = vnet_quiesce,
 	.queue_closed = vnet_queue_closed,
 	.destroy = vnet_destroy,
 };
@@ -291,6 +378,21 @@ static void open_on_loop(void *opaque)
 	o->ret = net_open(o->options, loop_thread_loop(o->card->thread), &o->card->net, o->e);
 }
 
+static int open_vhosts(struct vnet *card, const char *id, struct irq_line *irq, struct err *e)
+{
+	unsigned i;
+	int ret = 0;
+
+	if (!card->net->ops->tap_fd || !irq || irq_fd(irq) < 0)
+		return err_set(e, ENOTSUP,
+			       "%s: vhost=on needs a tap device, and interrupts that the host's "
+			       "kernel can raise",
+			       id);
+	for (i = 0; i < card->pairs && !ret; i++)
+		ret = vhost_open(&card->vhosts[i], id, e);
+	return ret;
+}
+
 /* Gives @card its back-end: opened on a thread of its own, or the one that was passed in. */
 static int attach(struct vnet *card, const struct virtio_net_settings *settings, struct err *e)
 {
@@ -313,6 +415,7 @@ int virtio_net_new(const struct device_env *env, const struct device_place *plac
 {
 	struct vnet *card = calloc(1, sizeof(*card));
 	struct virtio_setup setup;
+	unsigned i;
 	int ret;
 
 	if (!card)
@@ -321,8 +424,14 @@ int virtio_net_new(const struct device_env *env, const struct device_place *plac
 	card->active_pairs = 1;
 	card->hook = (struct loop_hook){.before_wait = vnet_tx_before_wait, .opaque = card};
 	card->poll_max_ns = settings->poll_max_ns;
+	card->vhost = settings->vhost;
+	card->kernel_queues = card->vhost ? 2 : 0;
+	for (i = 0; i < VIRTIO_NET_PAIRS_MAX; i++)
+		card->vhosts[i].fd = -1;
 	vnet_rx_init(card);
 	ret = attach(card, settings, e);
+	if (!ret && card->vhost)
+		ret = open_vhosts(card, settings->id, place->irq, e);
 	if (ret < 0)
 		goto out_free;
 	setup = (struct virtio_setup){

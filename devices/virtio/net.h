@@ -2,6 +2,7 @@
 #ifndef SARANG_VIRTIO_NET_H
 #define SARANG_VIRTIO_NET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -28,7 +29,10 @@ struct virtio_net_settings {
 	 * and only while frames have lately come that fast; 0: it sleeps at once.
 	 */
 	uint64_t poll_max_ns;
-	unsigned pairs; /* of queues, 1 to VIRTIO_NET_PAIRS_MAX; frames are received on the first */
+	/* Of queues, 1 to VIRTIO_NET_PAIRS_MAX. Frames are received on the first, but with vhost.
+	 */
+	unsigned pairs;
+	bool vhost; /* the host's kernel serves the queues: tap devices only */
 };
 
 /* Makes the card on a virtio-mmio transport at @place. 0, or -errno with net_open's sentence. */

@@ -4,6 +4,7 @@
 
 #include "net/net.h"
 #include "virtio/net.h"
+#include "virtio/vhost.h"
 #include "virtio/virtio.h"
 
 /* 5.1.4 */
@@ -58,6 +59,10 @@ struct vnet {
 	struct iovec tx_iov[NET_IOV_MAX];
 	/* Polling, see net_tx.c; the card's loop's. */
 	struct loop_hook hook;
+	/* The host's kernel serves the pairs, not we; handed over now or not; under vd.change. */
+	bool vhost, handed_over;
+	unsigned kernel_queues; /* the card's loop's: those before the control queue */
+	struct vhost vhosts[VIRTIO_NET_PAIRS_MAX];
 	unsigned awake; /* bit per pair: its queue sends no notifications */
 	bool worked;    /* a frame was sent since the loop last waited */
 	uint64_t poll_max_ns, poll_window_ns, last_work_ns;

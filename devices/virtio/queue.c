@@ -270,3 +270,23 @@ bool virtq_notify_enable(struct virtq *q)
 	idx = le16toh(atomic_load_explicit(&q->avail->idx, memory_order_seq_cst));
 	return idx != q->avail_next;
 }
+
+struct virtq_rings virtq_rings(const struct virtq *q)
+{
+	return (struct virtq_rings){
+		.desc = q->source.table,
+		.avail = q->avail,
+		.used = q->used,
+		.size = q->source.size,
+		.next = q->avail_next,
+	};
+}
+
+void virtq_go_on_at(struct virtq *q, uint16_t next)
+{
+	if (!virtq_is_open(q))
+		return;
+	q->avail_next = next;
+	q->used_next = q->used_published =
+		le16toh(atomic_load_explicit(&q->used->idx, memory_order_acquire));
+}

@@ -121,4 +121,16 @@ void virtq_notify_disable(struct virtq *q);
  */
 bool virtq_notify_enable(struct virtq *q);
 
+/* An open queue for somebody else in our place who reads and writes the rings: where they are, and
+ * the next available entry. Nothing is on loan then. */
+struct virtq_rings {
+	const void *desc, *avail, *used;
+	uint16_t size, next;
+};
+
+struct virtq_rings virtq_rings(const struct virtq *q);
+
+/* That one has stopped, having taken what came before the available index @next. */
+void virtq_go_on_at(struct virtq *q, uint16_t next);
+
 #endif

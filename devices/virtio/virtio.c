@@ -180,6 +180,15 @@ void virtio_break(struct virtio_device *vd, unsigned queue, enum chain_fault fau
 	virtio_config_changed(vd);
 }
 
+void virtio_give_up(struct virtio_device *vd, const char *why)
+{
+	if (atomic_exchange(&vd->broken, true))
+		return;
+	log_limited(&vd->limit, LOG_WARN, "%s: %s; the device stops until it is reset", vd->id,
+		    why);
+	virtio_config_changed(vd);
+}
+
 void virtio_config_changed(struct virtio_device *vd)
 {
 	atomic_fetch_add(&vd->generation, 1);
@@ -212,6 +221,8 @@ static void resume(struct virtio_device *vd)
 	pthread_mutex_unlock(&vd->lock);
 	if (!open)
 		return;
+	if (vd->ops->hand_over)
+		vd->ops->hand_over(vd);
 	vd->transport->doorbells(vd, true);
 	for (i = 0; i < vd->queue_count; i++)
 		if (open & (1u << i))

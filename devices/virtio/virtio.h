@@ -67,6 +67,12 @@ struct virtio_ops {
 	 * nothing. */
 	void (*notify)(struct virtio_device *vd, unsigned queue);
 	/*
+	 * Queues have been opened (or a pause is over) and are about to be served: a device that
+	 * has somebody else serve them lets that one begin. Under `change`, `lock` not held; ends
+	 * with quiesce.
+	 */
+	void (*hand_over)(struct virtio_device *vd);
+	/*
 	 * Returns when no request is under way any more; nothing new is popped meanwhile and what
 	 * is completed still reaches the driver. On a vCPU or the main thread, `lock` not held.
 	 */
@@ -85,6 +91,8 @@ struct virtio_transport {
 	void (*pulse)(struct virtio_device *vd);
 	/* Sets up or takes back the doorbells of the open queues. Under `change` only. */
 	void (*doorbells)(struct virtio_device *vd, bool on);
+	/* An eventfd that interrupts when it is signalled; -1: there is none. */
+	int (*call_fd)(struct virtio_device *vd);
 };
 
 struct virtio_queue {
@@ -119,6 +127,8 @@ struct virtio_device {
 
 	_Atomic bool broken; /* NEEDS_RESET */
 	_Atomic uint32_t isr;
+	/* enum virtio_cause that the driver always sees set: somebody else interrupts for it. */
+	_Atomic uint32_t isr_elsewhere;
 	_Atomic uint32_t generation;
 	struct log_limit limit;
 };
@@ -167,6 +177,10 @@ void virtio_break(struct virtio_device *vd, unsigned queue, enum chain_fault fau
 /* The configuration space has changed (its bytes were written between begin and end). Between the
  * two. */
 void virtio_config_changed(struct virtio_device *vd);
+
+/* The device cannot go on, which is not the driver's fault; it needs a reset. Logged once. Between
+ * the two. */
+void virtio_give_up(struct virtio_device *vd, const char *why);
 
 /* Makes ops->notify run (again) for @queue, later. Any thread, no lock needed. */
 void virtio_ring(struct virtio_device *vd, unsigned queue);

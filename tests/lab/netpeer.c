@@ -8,6 +8,7 @@
  *	netpeer get ADDRESS PORT BYTES STREAMS    TCP: the same, received
  *	netpeer ask ADDRESS PORT ROUNDS           TCP: one byte there and back, ROUNDS times
  *	netpeer udp ADDRESS PORT BYTES SIZE       UDP: sends datagrams of SIZE, asks how many came
+ *	netpeer tap NAME COMMAND...               runs it with that tap device open as descriptor 9
  *
  * The clients print "NAME: AMOUNT in N us". A client's first eight bytes on a connection say what
  * it wants: 'p', 'g' or 'a', and in the rest how many bytes (little-endian, 56 bits).
@@ -15,12 +16,16 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -315,6 +320,20 @@ static int send_udp(char **argv)
 	return got == 0;
 }
 
+static int with_tap(char **argv)
+{
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+	int fd = open("/dev/net/tun", O_RDWR);
+
+	strncpy(request.ifr_name, argv[2], sizeof(request.ifr_name) - 1);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0 || dup2(fd, 9) < 0)
+		fail("tap");
+	close(fd);
+	execvp(argv[3], argv + 3);
+	fail(argv[3]);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 3 ? argv[1] : "";
@@ -324,6 +343,8 @@ int main(int argc, char **argv)
 			  argc > 4 ? (uint8_t)atoi(argv[4]) : 7);
 	else if (!strcmp(what, "serve"))
 		serve(argv[2], argv[3]);
+	else if (!strcmp(what, "tap"))
+		return with_tap(argv);
 	else if (!strcmp(what, "put") && argc == 6)
 		return streams(argv, 'p');
 	else if (!strcmp(what, "get") && argc == 6)

@@ -11,6 +11,7 @@ struct irq_line;
 struct irq_ops {
 	void (*set)(struct irq_line *line, _Bool level);
 	void (*pulse)(struct irq_line *line);
+	int (*fd)(struct irq_line *line); /* NULL: there is none */
 };
 
 struct irq_line {
@@ -28,6 +29,13 @@ static inline void irq_set(struct irq_line *line, _Bool level)
 static inline void irq_pulse(struct irq_line *line)
 {
 	line->ops->pulse(line);
+}
+
+/* An eventfd that pulses the line when it is signalled, for who cannot call; the line's own. -1:
+ * there is none. */
+static inline int irq_fd(struct irq_line *line)
+{
+	return line->ops->fd ? line->ops->fd(line) : -1;
 }
 
 #endif

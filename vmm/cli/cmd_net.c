@@ -12,6 +12,7 @@
 struct net_settings {
 	char *bridge;
 	char *user;
+	bool multi_queue;
 };
 
 static const struct option net_option_list[] = {
@@ -26,6 +27,10 @@ static const struct option net_option_list[] = {
 		 "through sudo)",
 	 .kind = OPTION_TEXT,
 	 .offset = offsetof(struct net_settings, user)},
+	{.name = "multi-queue",
+	 .help = "for guests that are given it with queues=N",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct net_settings, multi_queue)},
 };
 
 static const struct option_table net_table = {net_option_list, ARRAY_SIZE(net_option_list)};
@@ -49,7 +54,11 @@ static int choose_user(const struct net_settings *settings, uid_t *user, struct 
 
 static int create(const struct net_settings *settings, const char *ifname, struct err *e)
 {
-	struct net_tap_create wanted = {.ifname = ifname, .bridge = settings->bridge};
+	struct net_tap_create wanted = {
+		.ifname = ifname,
+		.bridge = settings->bridge,
+		.multi_queue = settings->multi_queue,
+	};
 	int ret = choose_user(settings, &wanted.user, e);
 
 	if (!ret)

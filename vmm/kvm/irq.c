@@ -31,9 +31,15 @@ static void irq_pulse_line(struct irq_line *line)
 	irq_set_level(line, false);
 }
 
+static int irq_event_fd(struct irq_line *line)
+{
+	return container_of(line, struct kvm_irq, line)->event_fd;
+}
+
 static const struct irq_ops kvm_irq_ops = {
 	.set = irq_set_level,
 	.pulse = irq_pulse_line,
+	.fd = irq_event_fd,
 };
 
 int kvm_irq_new(struct kvm_vm *vm, unsigned gsi, uint32_t ioctl_irq, bool pulsed,

@@ -40,13 +40,15 @@ struct net_config {
 	char *mac;      /* NULL: made from the machine's name */
 	char *forwards; /* separated by blanks; NULL: none */
 	char *hostname;
-	char *ifname; /* of a tap device */
-	char *fd;     /* a descriptor of one, in decimal */
-	char *path;   /* of passt's socket; NULL: passt is started */
-	char *bps;    /* bits a second in each direction; NULL: no limit */
-	unsigned pps; /* frames a second; 0: no limit */
-	unsigned mtu; /* 0: the kind's own */
+	char *ifname;    /* of a tap device */
+	char *fd;        /* a descriptor of one, in decimal */
+	char *path;      /* of passt's socket; NULL: passt is started */
+	char *bps;       /* bits a second in each direction; NULL: no limit */
+	unsigned pps;    /* frames a second; 0: no limit */
+	unsigned mtu;    /* 0: the kind's own */
+	unsigned queues; /* of a tap device; 0: 1 */
 	bool restricted;
+	bool vhost;
 };
 
 /* --console and --hvc. */

@@ -121,6 +121,16 @@ static int check_tap(const struct net_config *net, struct err *e)
 		return err_set(e, EINVAL, "a tap device is named by either ifname=NAME or fd=N");
 	if (net->fd && parse_fd(net->fd) < 0)
 		return err_set(e, EINVAL, "fd=%s is not the number of a descriptor", net->fd);
+	if (net->queues > NET_TAP_QUEUES_MAX)
+		return err_set(e, EINVAL, "queues=%u is not from 1 to %d", net->queues,
+			       NET_TAP_QUEUES_MAX);
+	if (net->queues > 1 && net->fd)
+		return err_set(e, EINVAL,
+			       "fd=N is one queue: queues=%u needs ifname=", net->queues);
+	if (net->vhost && (net->bps || net->pps))
+		return err_set(e, EINVAL,
+			       "vhost=on and bps= or pps= contradict each other: what the host's "
+			       "kernel moves is not counted here");
 	return 0;
 }
 
@@ -136,6 +146,7 @@ static int check_foreign(const struct net_config *net, struct err *e)
 		{"hostfwd", net->forwards, user},    {"hostname", net->hostname, user},
 		{"restrict", net->restricted, user}, {"mtu", net->mtu, user || passt},
 		{"ifname", net->ifname, tap},        {"fd", net->fd, tap},
+		{"queues", net->queues, tap},        {"vhost", net->vhost, tap},
 		{"path", net->path, passt},          {"mac", net->mac, user || tap || passt},
 	};
 	size_t i;
@@ -213,6 +224,12 @@ int machine_nets_finish(struct machine_config *config, struct err *e)
 	}
 	if (config->net_count && !strcmp(config->nets[0].kind, "none"))
 		machine_nets_free(config);
+	for (i = 0; i < config->net_count && config->pcap; i++)
+		if (config->nets[i].vhost)
+			return err_set(e, EINVAL,
+				       "--pcap %s and vhost=on contradict each other: what the "
+				       "host's kernel moves is not seen here",
+				       config->pcap);
 	if (config->pcap && !config->net_count)
 		return err_set(e, EINVAL, "--pcap %s: there is no network to write down; see --net",
 			       config->pcap);
@@ -283,6 +300,7 @@ int machine_create_net(const struct build_parts *parts, const struct plan_device
 	struct net_tap_options tap = {
 		.ifname = net->ifname,
 		.fd = net->fd ? parse_fd(net->fd) : -1,
+		.queues = net->queues,
 	};
 	struct net_stream_options stream = {
 		.path = net->path,
@@ -302,7 +320,8 @@ int machine_create_net(const struct build_parts *parts, const struct plan_device
 	struct virtio_net_settings settings = {
 		.id = planned->id,
 		.options = &options,
-		.pairs = 1,
+		.pairs = MAX(net->queues, 1u),
+		.vhost = net->vhost,
 		.poll_max_ns = NET_POLL_MAX_NS,
 	};
 	int ret = 0;
