@@ -269,9 +269,11 @@ struct qcow2 {
 	unsigned internal;             /* requests of our own */
 	void *zeroes;
 
-	/* The compressed cluster that was read last. */
+	/* The compressed cluster that was read last, those on their way, and who unpacks them. */
 	uint64_t unpacked_entry;
 	unsigned char *unpacked;
+	struct qcow2_unpacking *unpackings;
+	struct workers *workers;
 
 	int flush_error; /* of the first fdatasync that failed */
 	struct log_limit complaints;

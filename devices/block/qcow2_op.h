@@ -30,8 +30,6 @@ struct qcow2_io {
 	struct qcow2_op *op;
 	struct qcow2_io *next;
 	uint64_t skip, len_bytes; /* of the request's iovecs */
-	uint64_t entry;           /* of a compressed cluster */
-	uint64_t within;          /* where in its cluster, or in @bounce, the bytes begin */
 	struct iovec *iov;        /* @few, or of its own */
 	int iov_count;
 	struct iovec few[QCOW2_IO_IOVECS];

@@ -12,6 +12,7 @@
 #include "block/qcow2_chain.h"
 #include "block/qcow2_image.h"
 #include "block/qcow2_tools.h"
+#include "loop/workers.h"
 
 #define HEADER_ALIGN 4096u
 #define SECTOR       512u
@@ -283,6 +284,7 @@ static void image_free(struct qcow2 *q)
 	free(q->reftable);
 	free(q->reftable_dirty);
 	free(q->unpacked);
+	workers_free(q->workers);
 	free(q->raw_header);
 	qcow2_header_free(&q->h);
 	free(q);

@@ -5,5 +5,6 @@
 #include "unit.h"
 
 TCase *case_threads(void);
+TCase *case_workers(void);
 
 #endif

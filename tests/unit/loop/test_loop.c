@@ -438,5 +438,6 @@ Suite *unit_suite(void)
 	tcase_add_test(c, hooks_run_before_the_wait);
 	suite_add_tcase(suite, c);
 	suite_add_tcase(suite, case_threads());
+	suite_add_tcase(suite, case_workers());
 	return suite;
 }
