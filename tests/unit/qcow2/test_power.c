@@ -15,7 +15,7 @@
 
 #define SECTORS  4096u /* of the disk */
 #define REQUESTS 250u
-#define CUTS     10u
+#define CUTS     25u
 #define DEPTH    12u
 #define BASE     0xfffffff0u /* the version of what the backing file holds */
 
@@ -200,7 +200,7 @@ static void verify(struct run *r, size_t cut)
 	struct err e = {0};
 	struct blk *blk;
 	char path[96];
-	unsigned s, i;
+	unsigned s;
 
 	snprintf(path, sizeof(path), "%s/cut.qcow2", r->c.dir);
 	options.path = path;
@@ -209,13 +209,16 @@ static void verify(struct run *r, size_t cut)
 	ck_assert_int_eq(blk_pread(blk, 0, bytes, SECTORS * 512), 0);
 	blk_close(blk);
 	for (s = 0; s < SECTORS; s++) {
-		uint64_t word, other;
+		const unsigned char *sector = bytes + s * 512;
+		uint64_t word;
 
-		memcpy(&word, bytes + s * 512, 8);
-		for (i = 8; i < 512; i += 8) {
-			memcpy(&other, bytes + s * 512 + i, 8);
-			ck_assert_uint_eq(word, other);
-		}
+		memcpy(&word, sector, 8);
+		/* Check notes where each assertion is, which costs more than the comparison. */
+		if (!memcmp(sector, sector + 8, 512 - 8) && (!word || word >> 32 == s) &&
+		    allowed(r, cut, s, (uint32_t)word))
+			continue;
+		ck_assert_msg(!memcmp(sector, sector + 8, 512 - 8), "%s: sector %u is torn",
+			      r->variant->name, s);
 		ck_assert_msg(!word || word >> 32 == s, "%s: sector %u holds sector %u",
 			      r->variant->name, s, (unsigned)(word >> 32));
 		ck_assert_msg(allowed(r, cut, s, (uint32_t)word),
