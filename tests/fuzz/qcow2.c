@@ -1,6 +1,6 @@
 /*
- * A qcow2 image of any bytes: opened, read, written to, flushed and checked, with bounded memory
- * and time. What it names is not opened.
+ * A qcow2 image of any bytes: opened, read, written to, flushed and checked, its snapshots listed,
+ * made, applied and deleted, with bounded memory and time. What it names is not opened.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,6 +74,20 @@ static void use(struct blk *blk)
 		blk_pwrite(blk, place(blk, n), buf, len);
 }
 
+static void use_snapshots(struct qcow2 *q)
+{
+	struct qcow2_snapshots list;
+	char first[64] = "1";
+
+	if (qcow2_snapshots_read(q, &list, NULL) == 0 && list.count)
+		snprintf(first, sizeof(first), "%.60s", list.list[0].id);
+	qcow2_snapshots_free(&list);
+	qcow2_snapshot_create(q, "new", NULL);
+	qcow2_snapshot_apply(q, first, NULL);
+	qcow2_snapshot_delete(q, first, NULL);
+	qcow2_snapshot_apply(q, "new", NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct qcow2_check_report report = {0};
@@ -95,8 +109,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		qcow2_check(qcow2_of(blk), data[size - 1] % 3, &report, NULL);
 	blk_close(blk);
 	blk = open_image(path, loop, false);
-	if (blk)
+	if (blk) {
 		use(blk);
+		use_snapshots(qcow2_of(blk));
+		use(blk);
+	}
 	blk_close(blk);
 	loop_free(loop);
 	unlink(path);
