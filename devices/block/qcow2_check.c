@@ -197,10 +197,12 @@ static int refer_tables(struct qcow2_check *c)
 					1);
 	for (i = 0; !ret && i < q->reftable_entries; i++) {
 		uint64_t offset = q->reftable[i] & QCOW2_REFTABLE_MASK;
+		bool aligned = !(offset & (q->cluster_bytes - 1));
 
-		if (offset & (q->cluster_bytes - 1))
+		if (!aligned)
 			qcow2_check_corrupt(c, "a refcount block is not aligned", offset);
-		else if (offset)
+		c->bad_blocks += !aligned || offset >= c->clusters << q->cluster_bits;
+		if (aligned && offset)
 			ret = qcow2_check_refer(c, "a refcount block is beyond the end of the file",
 						(struct qcow2_run){offset, q->cluster_bytes}, 1);
 	}
@@ -293,7 +295,9 @@ int qcow2_check(struct qcow2 *q, enum qcow2_repair repair, struct qcow2_check_re
 		ret = refer_snapshots(&c);
 	if (!ret)
 		ret = qcow2_check_bitmaps(&c);
-	if (!ret)
+	if (!ret && repair == QCOW2_REPAIR_ALL && qcow2_check_needs_rebuild(&c))
+		ret = qcow2_check_rebuild(&c);
+	else if (!ret)
 		ret = qcow2_check_compare(&c, repair);
 	if (!ret)
 		ret = qcow2_check_copied(&c, repair);

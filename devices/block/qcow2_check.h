@@ -18,6 +18,7 @@ struct qcow2_check {
 	struct qcow2_count **pieces;
 	unsigned char *table; /* a cluster to read into */
 	struct qcow2_snapshots snapshots;
+	uint64_t bad_blocks; /* entries of the refcount table that lead nowhere: corruptions */
 };
 
 void qcow2_check_say(struct qcow2_check *c, const char *fmt, ...)
@@ -32,6 +33,10 @@ uint64_t qcow2_check_count(const struct qcow2_check *c, uint64_t cluster);
 int qcow2_check_bitmaps(struct qcow2_check *c);
 /* Refcounts against what was counted. */
 int qcow2_check_compare(struct qcow2_check *c, enum qcow2_repair repair);
+/* Whether refcount blocks are lost, so that repairing needs new ones. */
+bool qcow2_check_needs_rebuild(struct qcow2_check *c);
+/* Compares, and makes new refcount blocks, and a table of them, from what was counted. */
+int qcow2_check_rebuild(struct qcow2_check *c);
 /* COPIED bits of the active tables. */
 int qcow2_check_copied(struct qcow2_check *c, enum qcow2_repair repair);
 /* Writes repairs and clears the bits that ask for them. */

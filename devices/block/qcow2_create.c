@@ -135,6 +135,13 @@ static int fill_header(struct qcow2_header *h, const struct qcow2_create_options
 	    qcow2_header_set_extension(h, QCOW2_EXT_BACKING_FORMAT, o->backing_format,
 				       (uint32_t)strlen(o->backing_format)) < 0)
 		return -ENOMEM;
+	if (o->data_name) {
+		h->incompatible |= QCOW2_DATA_FILE;
+		h->autoclear |= QCOW2_RAW_DATA;
+		if (qcow2_header_set_extension(h, QCOW2_EXT_DATA_FILE, o->data_name,
+					       (uint32_t)strlen(o->data_name)) < 0)
+			return -ENOMEM;
+	}
 	/* Clusters of 512 bytes have no room for it. */
 	return h->version == 3 && h->cluster_bits > 10 ? add_feature_names(h) : 0;
 }
@@ -149,8 +156,8 @@ static int refuse(const struct qcow2_create_options *o, struct err *e)
 		return err_set(e, EINVAL, "subclusters need a cluster size of 16K or more");
 	if (o->refcount_bits > 64 || (o->refcount_bits & (o->refcount_bits - 1)))
 		return err_set(e, EINVAL, "a refcount has 1, 2, 4, 8, 16, 32 or 64 bits");
-	if (o->version == 2 &&
-	    (o->extended || o->compression || (o->refcount_bits && o->refcount_bits != 16)))
+	if (o->version == 2 && (o->extended || o->compression || o->data_name ||
+				(o->refcount_bits && o->refcount_bits != 16)))
 		return err_set(e, EINVAL, "that needs qcow2 version 3");
 	if (o->size_bytes > INT64_MAX - MIB(4) || o->size_bytes % 512)
 		return err_set(e, EINVAL, "a disk of %llu bytes is not possible",
@@ -216,7 +223,10 @@ static int place_step(struct qcow2 *q, void *arg, struct qcow2_waiter *waiter)
 {
 	struct place_step *step = arg;
 
-	return qcow2_map_write(q, step->guest, step->len, &step->target, waiter);
+	int ret = qcow2_map_write(q, step->guest, step->len, &step->target, waiter);
+
+	/* A data file's clusters are entered when they are written, or here. */
+	return !ret && step->target.copy ? qcow2_map_link(q, &step->target, waiter) : ret;
 }
 
 int qcow2_preallocate(struct qcow2 *q, bool space, struct err *e)

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/util.h"
+#include "block/qcow2_change.h"
 #include "block/qcow2_check.h"
 #include "block/qcow2_entry.h"
 
@@ -101,6 +102,54 @@ int qcow2_check_compare(struct qcow2_check *c, enum qcow2_repair repair)
 				c->report->image_end = (cluster + 1) << q->cluster_bits;
 			ret = compare_one(c, cluster, repair);
 		}
+	}
+	return ret;
+}
+
+bool qcow2_check_needs_rebuild(struct qcow2_check *c)
+{
+	uint64_t blocks = (c->clusters >> c->q->refblock_bits) + 1, block;
+
+	if (c->bad_blocks)
+		return true;
+	for (block = 0; block < c->q->reftable_entries; block++)
+		if ((c->q->reftable[block] & QCOW2_REFTABLE_MASK) && !block_is_sound(c, block))
+			return true;
+	for (block = 0; block < blocks; block++)
+		if (!has_block(c, block << c->q->refblock_bits))
+			return true;
+	return false;
+}
+
+static uint64_t counted(const void *opaque, uint64_t cluster)
+{
+	return qcow2_check_count(opaque, cluster);
+}
+
+int qcow2_check_rebuild(struct qcow2_check *c)
+{
+	struct qcow2_check_report *r = c->report;
+	uint64_t before = r->corruptions;
+	struct qcow2_change change;
+	int ret = qcow2_check_compare(c, QCOW2_REPAIR_NONE);
+
+	if (ret < 0)
+		return ret;
+	qcow2_check_say(c, "refcount blocks are lost: all are made again");
+	/* What was read of the old ones must not be written back. */
+	ret = qcow2_settle(c->q);
+	if (ret < 0)
+		return ret;
+	ret = qcow2_change_begin_counted(&change, c->q, counted, c);
+	if (!ret)
+		ret = qcow2_change_commit(&change);
+	qcow2_change_free(&change);
+	/* Some cluster is used more often than these counts can say: it stays as it is. */
+	if (ret == -ERANGE)
+		return 0;
+	if (!ret) {
+		r->fixed_corruptions += r->corruptions - before + c->bad_blocks;
+		r->fixed_leaks = r->leaks;
 	}
 	return ret;
 }

@@ -61,6 +61,7 @@ struct qcow2_create_options {
 	bool extended;
 	enum qcow2_compression compression;
 	const char *backing_name, *backing_format; /* or NULL */
+	const char *data_name; /* an external data file, which is a raw disk as well; or NULL */
 };
 
 /* Makes an image in @file, whose contents go. 0 or -errno with a sentence. */

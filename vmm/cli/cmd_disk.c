@@ -47,6 +47,9 @@ static const struct option disk_option_list[] = {
 	     prealloc, preallocs),
 	TEXT("backing", 'b', "FILE", "the image under a new one, as seen from the new one's folder",
 	     backing, NULL),
+	TEXT("data-file", 0, "FILE",
+	     "create: holds the disk's bytes, as a raw disk, outside of the qcow2", data_file,
+	     NULL),
 	TEXT("backing-format", 'F', "raw|qcow2", "its format", backing_format, formats),
 	{.name = "unsafe",
 	 .letter = 'u',
@@ -201,7 +204,7 @@ const struct command cmd_disk = {
 		"[options] FILE ...",
 	.summary = "make, examine, repair and convert disk images",
 	.text = "create [-f raw|qcow2] [--prealloc off|metadata|falloc|full] [-b BASE -F FORMAT] "
-		"[--cluster SIZE] [--compression zstd] FILE SIZE\n"
+		"[--data-file FILE] [--cluster SIZE] [--compression zstd] FILE SIZE\n"
 		"info [-f FORMAT] [--chain] [--json] FILE\n"
 		"check [--repair leaks|all] [--json] FILE: exit status 0 clean, 2 corrupt, 3 "
 		"leaks\n"

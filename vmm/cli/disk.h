@@ -75,10 +75,14 @@ struct disk_recipe {
 	uint64_t size_bytes;
 	const struct disk_settings *settings;
 	const char *backing, *backing_format;
+	const char *data_file; /* is there, and empty */
 };
 
 /* Makes the image in @path, which is there and empty, or a device. 0 or -errno with a sentence. */
 int disk_make(const char *path, const struct disk_recipe *recipe, struct err *e);
+
+/* @name as seen from the folder of @image, to be freed; NULL: out of memory. */
+char *disk_beside(const char *image, const char *name);
 
 /* Set by SIGINT and SIGTERM once disk_catch_signals was called. */
 void disk_catch_signals(void);

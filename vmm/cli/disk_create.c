@@ -67,10 +67,13 @@ static int make_raw(const char *path, const struct disk_recipe *recipe, struct e
 static int preallocate(const char *path, const struct disk_recipe *recipe, struct err *e)
 {
 	const char *mode = recipe->settings->prealloc;
-	struct blk_options options = {.path = path, .format = "qcow2"};
+	struct blk_options options = {.path = path, .format = "qcow2", .backing_ok = true};
 	struct disk disk;
 	int ret;
 
+	/* A data file that is a raw disk too has all its clusters from the start. */
+	if (recipe->data_file)
+		mode = "metadata";
 	if (!mode || is(mode, "off"))
 		return 0;
 	ret = disk_open(&disk, &options, e);
@@ -91,6 +94,7 @@ static int make_qcow2(const char *path, const struct disk_recipe *recipe, struct
 		.compression = is(settings->compression, "zstd") ? QCOW2_ZSTD : QCOW2_DEFLATE,
 		.backing_name = recipe->backing,
 		.backing_format = recipe->backing_format,
+		.data_name = recipe->data_file,
 	};
 	struct file_options file_options = {.path = path};
 	struct loop *loop;
@@ -117,9 +121,10 @@ int disk_make(const char *path, const struct disk_recipe *recipe, struct err *e)
 {
 	if (is(recipe->format, "qcow2"))
 		return make_qcow2(path, recipe, e);
-	if (recipe->backing || recipe->settings->cluster_bytes || recipe->settings->compression)
+	if (recipe->backing || recipe->data_file || recipe->settings->cluster_bytes ||
+	    recipe->settings->compression)
 		return err_set(e, EINVAL,
-			       "a raw image has no backing file, clusters or "
+			       "a raw image has no backing file, data file, clusters or "
 			       "compression: use -f qcow2");
 	if (is(recipe->settings->prealloc, "metadata"))
 		return err_set(e, EINVAL, "a raw image has no metadata to preallocate");
@@ -130,25 +135,86 @@ int disk_make(const char *path, const struct disk_recipe *recipe, struct err *e)
 static int backing_size(const char *image, const struct disk_settings *settings, uint64_t *size,
 			struct err *e)
 {
-	const char *slash = strrchr(image, '/');
 	struct blk_options options = {
 		.format = settings->backing_format,
 		.read_only = true,
 		.backing_ok = true,
 	};
 	struct blk_info info;
-	char *path;
+	char *path = disk_beside(image, settings->backing);
 	int ret;
 
-	if (asprintf(&path, "%.*s%s",
-		     slash && settings->backing[0] != '/' ? (int)(slash - image) + 1 : 0, image,
-		     settings->backing) < 0)
+	if (!path)
 		return err_set(e, ENOMEM, "out of memory");
 	options.path = path;
 	ret = blk_probe(&options, &info, e);
 	if (!ret)
 		*size = info.capacity_bytes;
 	free(path);
+	return ret;
+}
+
+/* Fills in the size, and refuses what contradicts itself. */
+static int check(struct disk_recipe *recipe, char *const *operands, size_t count, struct err *e)
+{
+	const struct disk_settings *settings = recipe->settings;
+	int ret = 0;
+
+	if (!settings->backing != !settings->backing_format)
+		return err_set(e, EINVAL,
+			       "-b BASE and -F FORMAT go together: a backing file's "
+			       "format is never guessed");
+	if (settings->data_file && settings->backing)
+		return err_set(e, EINVAL,
+			       "--data-file and -b contradict each other: the data file is all of "
+			       "the disk");
+	if (settings->data_file &&
+	    (is(settings->prealloc, "falloc") || is(settings->prealloc, "full")))
+		return err_set(e, EINVAL,
+			       "--data-file and --prealloc %s contradict each other: make the data "
+			       "file so beforehand, or later",
+			       settings->prealloc);
+	if (settings->backing)
+		ret = backing_size(operands[0], settings, &recipe->size_bytes, e);
+	if (ret < 0)
+		return ret;
+	if (count > 1) {
+		if (size_parse(operands[1], 1, &recipe->size_bytes) < 0)
+			return err_set(e, EINVAL, "%s is not a size such as 20G", operands[1]);
+	} else if (!settings->backing) {
+		return err_set(e, EINVAL, "how large? sarang disk create FILE SIZE");
+	}
+	if (recipe->size_bytes % 512 || !recipe->size_bytes)
+		return err_set(e, EINVAL, "a disk's size is a multiple of 512 bytes");
+	if (recipe->size_bytes > INT64_MAX - MIB(4))
+		return err_set(e, EFBIG, "a disk of %llu bytes is not possible",
+			       (unsigned long long)recipe->size_bytes);
+	return 0;
+}
+
+/* Makes the data file, a hole, in *@path, to be freed. One that is there is somebody's disk. */
+static int make_data(const char *image, const struct disk_recipe *recipe, char **path,
+		     struct err *e)
+{
+	int fd, ret = 0;
+
+	*path = disk_beside(image, recipe->data_file);
+	if (!*path)
+		return err_set(e, ENOMEM, "out of memory");
+	fd = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		ret = err_errno(e, errno, "cannot create the data file %s", *path);
+	else if (ftruncate(fd, (off_t)recipe->size_bytes) < 0)
+		ret = err_errno(e, errno, "cannot make %s %llu bytes long", *path,
+				(unsigned long long)recipe->size_bytes);
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 && !ret)
+		return 0;
+	if (fd >= 0)
+		unlink(*path);
+	free(*path);
+	*path = NULL;
 	return ret;
 }
 
@@ -160,44 +226,35 @@ static int run(const struct disk_settings *settings, char *const *operands, size
 		.settings = settings,
 		.backing = settings->backing,
 		.backing_format = settings->backing_format,
+		.data_file = settings->data_file,
 	};
 	struct disk_new file;
-	int ret = 0;
+	char *data = NULL;
+	int ret = check(&recipe, operands, count, e);
 
-	if (!settings->backing != !settings->backing_format)
-		return err_set(e, EINVAL,
-			       "-b BASE and -F FORMAT go together: a backing file's "
-			       "format is never guessed");
-	if (settings->backing)
-		ret = backing_size(operands[0], settings, &recipe.size_bytes, e);
 	if (ret < 0)
 		return ret;
-	if (count > 1) {
-		if (size_parse(operands[1], 1, &recipe.size_bytes) < 0)
-			return err_set(e, EINVAL, "%s is not a size such as 20G", operands[1]);
-	} else if (!settings->backing) {
-		return err_set(e, EINVAL, "how large? sarang disk create FILE SIZE");
-	}
-	if (recipe.size_bytes % 512 || !recipe.size_bytes)
-		return err_set(e, EINVAL, "a disk's size is a multiple of 512 bytes");
-	if (recipe.size_bytes > INT64_MAX - MIB(4))
-		return err_set(e, EFBIG, "a disk of %llu bytes is not possible",
-			       (unsigned long long)recipe.size_bytes);
 	disk_catch_signals();
 	ret = disk_new_begin(&file, operands[0], e);
+	if (!ret && settings->data_file)
+		ret = make_data(operands[0], &recipe, &data, e);
 	if (!ret)
 		ret = disk_make(file.temporary, &recipe, e);
 	if (!ret)
 		ret = disk_new_commit(&file, e);
+	if (ret < 0 && data)
+		unlink(data);
+	free(data);
 	disk_new_abandon(&file);
 	return ret;
 }
 
 const struct disk_verb disk_create = {
 	.name = "create",
-	.usage =
-		"[-f raw|qcow2] [--prealloc MODE] [-b BASE -F FORMAT] [--cluster SIZE] FILE [SIZE]",
-	.options = " format prealloc backing backing-format cluster compression ",
+	.usage = "[-f raw|qcow2] [--prealloc MODE] [-b BASE -F FORMAT] [--data-file FILE] "
+		 "[--cluster "
+		 "SIZE] FILE [SIZE]",
+	.options = " format prealloc backing backing-format data-file cluster compression ",
 	.operands_min = 1,
 	.operands_max = 2,
 	.run = run,

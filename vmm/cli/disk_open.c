@@ -131,6 +131,16 @@ int disk_new_begin(struct disk_new *file, const char *path, struct err *e)
 	return 0;
 }
 
+char *disk_beside(const char *image, const char *name)
+{
+	const char *slash = strrchr(image, '/');
+	char *path = NULL;
+
+	if (name[0] == '/' || !slash)
+		return strdup(name);
+	return asprintf(&path, "%.*s/%s", (int)(slash - image), image, name) < 0 ? NULL : path;
+}
+
 /* Makes the new name itself durable. */
 static void sync_folder(const char *path)
 {

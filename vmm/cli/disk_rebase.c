@@ -7,7 +7,6 @@
  * file that holds more than it did.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,17 +120,6 @@ static int copy_old(struct disk *disk, struct blk *base, struct err *e)
 	return ret < 0 ? err_errno(e, -ret, "cannot rebase disk %s", q->file->desc->path) : 0;
 }
 
-/* @name as seen from the folder of @image; to be freed. */
-static char *beside(const char *image, const char *name)
-{
-	const char *slash = strrchr(image, '/');
-	char *path = NULL;
-
-	if (name[0] == '/' || !slash)
-		return strdup(name);
-	return asprintf(&path, "%.*s/%s", (int)(slash - image), image, name) < 0 ? NULL : path;
-}
-
 /* Opens the new backing file. The user has named it: it may be anywhere. */
 static int open_base(const struct disk_settings *settings, const char *image, struct loop *loop,
 		     struct blk **base, struct err *e)
@@ -140,7 +128,7 @@ static int open_base(const struct disk_settings *settings, const char *image, st
 				      .read_only = true,
 				      .backing_ok = settings->backing_ok,
 				      .depth = 1};
-	char *path = beside(image, settings->backing);
+	char *path = disk_beside(image, settings->backing);
 	struct stat a, b;
 	int ret;
 
