@@ -3,7 +3,8 @@
  *
  * A cluster of our own (COPIED) is written in place. A new one whose surroundings read as zeroes is
  * entered at once. All else is copy on write: the caller reads what surrounds the data, writes
- * both, and then has the cluster entered by qcow2_map_link.
+ * both, and then has the cluster entered by qcow2_map_link. So is a cluster that reads as zeroes
+ * but has kept its place: the place holds what was there before.
  */
 #include <errno.h>
 #include <string.h>
@@ -81,6 +82,12 @@ static bool in_place(const struct qcow2_entry *entry)
 	return entry->kind == QCOW2_ENTRY_DATA && entry->copied;
 }
 
+/* Reads as zeroes, and has a place of its own, which whoever preallocated it counts on. */
+static bool kept(const struct qcow2 *q, const struct qcow2_entry *entry)
+{
+	return entry->kind == QCOW2_ENTRY_ZERO && entry->host && entry->copied && !q->external;
+}
+
 /* Whether the cluster reads as zeroes, so that a new one of zeroes can take its place at once. */
 static bool reads_zero(const struct qcow2 *q, const struct qcow2_entry *entry, uint64_t guest)
 {
@@ -130,10 +137,11 @@ static uint64_t count_alike(struct qcow2 *q, struct qcow2_table *t, uint64_t gue
 
 		if (qcow2_entry_classify(q, t, index + n, &entry) < 0)
 			break;
-		if (in_place(&entry) != in_place(&first))
+		if (in_place(&entry) != in_place(&first) || kept(q, &entry) != kept(q, &first))
 			break;
-		if (in_place(&entry) ? entry.host != first.host + (n << q->cluster_bits)
-				     : reads_zero(q, &entry, at) != reads_zero(q, &first, guest))
+		if (in_place(&entry) || kept(q, &entry)
+			    ? entry.host != first.host + (n << q->cluster_bits)
+			    : reads_zero(q, &entry, at) != reads_zero(q, &first, guest))
 			break;
 	}
 	return n;
@@ -175,20 +183,26 @@ static int target_plain(struct qcow2 *q, struct qcow2_table *t, uint64_t guest, 
 		target->len_bytes = MIN(len, (count << q->cluster_bits) - within);
 		return 0;
 	}
-	ret = take(q, guest, count, target, waiter);
-	if (ret)
-		return ret;
+	target->in_place = q->external || kept(q, &entry);
+	if (kept(q, &entry)) {
+		target->guest_start = qcow2_cluster_down(q, guest);
+		target->cluster_host = entry.host;
+		target->clusters = count;
+	} else {
+		ret = take(q, guest, count, target, waiter);
+		if (ret)
+			return ret;
+	}
 	room = (target->clusters << q->cluster_bits) - within;
 	target->host = target->cluster_host + within;
 	target->len_bytes = MIN(len, room);
-	target->copy = !reads_zero(q, &entry, guest);
+	target->copy = kept(q, &entry) || !reads_zero(q, &entry, guest);
 	if (!target->copy) {
 		enter(q, t, target);
 		return 0;
 	}
 	target->head_bytes = within;
 	target->tail_bytes = room - target->len_bytes;
-	target->in_place = q->external;
 	return 0;
 }
 
