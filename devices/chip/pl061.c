@@ -14,6 +14,7 @@
 #include "chip/pl061.h"
 
 #include <errno.h>
+#include <linux/input-event-codes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,6 @@
 #include "chip/primecell.h"
 
 #define BUTTON_HELD_NS 100000000ull
-#define KEY_POWER      116 /* Linux: input-event-codes.h */
 
 #define GPIO_LABEL "gpio"
 

@@ -8,6 +8,7 @@
 #include "chip/power.h"
 
 #include <errno.h>
+#include <linux/input-event-codes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -133,9 +134,9 @@ static void power_describe_acpi(const struct device *dev, struct aml *aml)
 }
 
 /*
- * Linux: Documentation/devicetree/bindings/mfd/syscon.yaml, power/reset/syscon-poweroff.yaml. There
- * is no node for the reset register: Linux on x86 resets a PC by other means (the i8042), and asks
- * no driver.
+ * Linux: Documentation/devicetree/bindings/mfd/syscon.yaml, power/reset/syscon-poweroff.yaml,
+ * input/gpio-keys.yaml. There is no node for the reset register: Linux on x86 resets a PC by other
+ * means (the i8042), and asks no driver.
  */
 static int power_describe_fdt(const struct device *dev, struct fdt_builder *fdt)
 {
@@ -151,6 +152,16 @@ static int power_describe_fdt(const struct device *dev, struct fdt_builder *fdt)
 	fdtb_u32(fdt, "regmap", fdtb_phandle(fdt, SYSCON_LABEL));
 	fdtb_u32(fdt, "offset", POWER_SLEEP_CONTROL);
 	fdtb_u32(fdt, "value", POWER_SLP_TYP_S5 << SLP_TYP_SHIFT | SLP_EN);
+	fdtb_end(fdt);
+
+	/* A key that is an interrupt and nothing else: pressed and released at once. */
+	fdtb_begin(fdt, "gpio-keys");
+	fdtb_text(fdt, "compatible", "gpio-keys");
+	fdtb_begin(fdt, "key-power");
+	fdtb_text(fdt, "label", "power button");
+	fdtb_u32(fdt, "linux,code", KEY_POWER);
+	fdtb_interrupt(fdt, dev->place.irq->gsi, FDT_EDGE_RISING);
+	fdtb_end(fdt);
 	fdtb_end(fdt);
 	return fdtb_error(fdt);
 }
