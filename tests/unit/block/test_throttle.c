@@ -90,7 +90,10 @@ static void req_done(struct blk_req *req, int result)
 	ck_assert(!r->done);
 	r->done = true;
 	r->result = result;
-	r->owner->order[r->owner->ended++] = (unsigned)(r - r->owner->reqs);
+	/* A case that uses its requests again does not ask for their order. */
+	if (r->owner->ended < ARRAY_SIZE(r->owner->order))
+		r->owner->order[r->owner->ended] = (unsigned)(r - r->owner->reqs);
+	r->owner->ended++;
 }
 
 static void submit(struct throttle_case *c, unsigned n, enum blk_op op)

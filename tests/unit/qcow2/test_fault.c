@@ -105,7 +105,8 @@ static void add_stamp(struct run *r, unsigned at, uint64_t stamp)
 {
 	struct sector *s = &r->sectors[at];
 
-	ck_assert_uint_lt(s->count, STAMPS);
+	if (s->count >= STAMPS)
+		ck_abort_msg("sector %u is written too often", at);
 	s->stamps[s->count++] = stamp;
 }
 
@@ -116,8 +117,9 @@ static void check_sector(const struct run *r, unsigned at, const unsigned char *
 	unsigned i;
 
 	memcpy(&word, bytes, sizeof(word));
-	for (i = sizeof(word); i < 512; i += sizeof(word))
-		ck_assert_msg(!memcmp(bytes + i, &word, sizeof(word)), "sector %u is torn", at);
+	/* Check notes where each assertion is, which costs more than the comparison. */
+	if (memcmp(bytes, bytes + sizeof(word), 512 - sizeof(word)) != 0)
+		ck_abort_msg("sector %u is torn", at);
 	for (i = killed ? 0 : s->newest; i < s->count; i++)
 		if (s->stamps[i] == word)
 			return;
