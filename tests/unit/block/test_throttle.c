@@ -33,7 +33,7 @@ struct throttle_case {
 	struct below *below;
 	struct blk *blk;
 	struct case_req reqs[COUNT];
-	unsigned order[COUNT], ended;
+	unsigned order[COUNT * 2], ended;
 	bool closed;
 };
 
