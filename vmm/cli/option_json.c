@@ -3,7 +3,8 @@
  *
  * A scalar is turned into the text that the command line would carry and set from that: "memory":
  * 512 and "memory": "512M" mean what -m 512 and -m 512M mean. A list is an array, or one element
- * where there is one; an element is an object or a text as on the command line.
+ * where there is one; an element is an object or a text as on the command line. Text that may be
+ * given again is a text or an array of them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -137,7 +138,7 @@ static int load_array(const struct option *option, void *into, json_t *array,
 
 	json_array_foreach(array, index, value)
 	{
-		if (json_is_object(value))
+		if (json_is_object(value) && option->list)
 			ret = load_element(option, into, value, index, origin, e);
 		else
 			ret = load_value(option, into, value, origin, e);
@@ -177,7 +178,8 @@ static int load_object(const struct option_table *table, void *into, json_t *obj
 				       origin->prefix, key);
 		/* A later file replaces what an earlier one said. */
 		option_free_fields(&one, into);
-		if (option->kind == OPTION_LIST && json_is_array(value))
+		if ((option->kind == OPTION_LIST || option->flags & OPTION_JOINS) &&
+		    json_is_array(value))
 			ret = load_array(option, into, value, origin, e);
 		else
 			ret = load_value(option, into, value, origin, e);

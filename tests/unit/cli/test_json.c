@@ -118,6 +118,9 @@ static const struct {
 	{"{\"hardware\": 1}", "vm.json: hardware must be a string, not a number"},
 	{"{\"console\": \"tty\"}", "vm.json: console \"tty\" is none of"},
 	{"{\"console\": {}}", "vm.json: console must be a string, not an object"},
+	{"{\"append\": [5]}", "vm.json: append must be a string, not a number"},
+	{"{\"append\": [{}]}", "vm.json: append must be a string, not an object"},
+	{"{\"kernel\": [\"a\"]}", "vm.json: kernel must be a string, not an array"},
 	{"{\"disk\": 5}", "vm.json: disk must be an array of objects, not a number"},
 	{"{\"disk\": [5]}", "vm.json: disk must be an array of objects, not a number"},
 	{"{\"disk\": [[]]}", "vm.json: disk must be an array of objects, not an array"},
@@ -133,6 +136,22 @@ static const struct {
 	 "\"12\"]}",
 	 "vm.json: disk is given too often: at most 12 times"},
 };
+
+START_TEST(what_may_be_repeated_may_be_an_array)
+{
+	struct machine_config config;
+	struct err e = {0};
+
+	machine_config_init(&config);
+	ck_assert_int_eq(load("{\"net\": {\"kind\": \"user\", \"hostfwd\": [\"tcp::1-:2\","
+			      " \"udp::3-:4\"]}, \"append\": [\"a\", \"b\"]}",
+			      &config, &e),
+			 0);
+	ck_assert_str_eq(config.nets[0].forwards, "tcp::1-:2 udp::3-:4");
+	ck_assert_str_eq(config.append, "a b");
+	machine_config_free(&config);
+}
+END_TEST
 
 START_TEST(files_that_are_refused)
 {
@@ -358,6 +377,7 @@ TCase *case_json(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, a_file_says_what_the_command_line_would);
 	tcase_add_test(c, numbers_may_be_texts_and_one_disk_needs_no_array);
+	tcase_add_test(c, what_may_be_repeated_may_be_an_array);
 	tcase_add_loop_test(c, files_that_are_refused, 0, ARRAY_SIZE(refused));
 	tcase_add_test(c, deep_nesting_is_refused);
 	tcase_add_test(c, the_command_line_wins_whatever_the_order);
