@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,10 +27,8 @@
 #include "net/protocol.h"
 #include "net/spawn.h"
 
-/* As much as an ordinary user may ask for (net.core.wmem_max): the kernel doubles it. */
-#define SOCKET_BUFFER_BYTES (2 << 20)
-#define WORDS_MAX           (NET_FORWARDS_MAX + 8)
-#define RESOLV_CONF         "/etc/resolv.conf"
+#define WORDS_MAX   (NET_FORWARDS_MAX + 8)
+#define RESOLV_CONF "/etc/resolv.conf"
 
 /* Where it is: with sarang itself, or where a package would put it. The caller frees it. */
 static char *find_program(const char *given, struct err *e)
@@ -91,33 +91,73 @@ static void free_words(char *words[WORDS_MAX])
 		free(words[i]);
 }
 
+/* Memory for both rings; its size is sealed, or the process could have us die of touching it. */
+static int make_rings(struct net_process *process, int *memory)
+{
+	void *rings;
+
+	*memory = memfd_create("sarang-net", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*memory < 0 || ftruncate(*memory, sizeof(struct net_rings)) < 0 ||
+	    fcntl(*memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	rings = mmap(NULL, sizeof(struct net_rings), PROT_READ | PROT_WRITE, MAP_SHARED, *memory,
+		     0);
+	if (rings == MAP_FAILED)
+		return -errno;
+	process->rings = rings;
+	process->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	process->signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (process->event < 0 || process->signal < 0)
+		return -errno;
+	process->tx = (struct net_ring){&process->rings->from_guest, process->signal, 0, 0, false};
+	process->rx = (struct net_ring){&process->rings->to_guest, process->signal, 0, 0, false};
+	return 0;
+}
+
+static int start(struct net_process *process, const char *program, const char *const words[])
+{
+	int ends[2] = {-1, -1}, memory = -1, ret;
+
+	ret = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+	if (!ret)
+		ret = fd_set_nonblock(ends[0], true);
+	if (!ret)
+		ret = make_rings(process, &memory);
+	if (!ret) {
+		const int fds[] = {
+			[NET_PROCESS_SOCKET - NET_SPAWN_SOCKET] = ends[1],
+			[NET_PROCESS_RINGS - NET_SPAWN_SOCKET] = memory,
+			[NET_PROCESS_EVENT - NET_SPAWN_SOCKET] = process->signal,
+			[NET_PROCESS_SIGNAL - NET_SPAWN_SOCKET] = process->event,
+		};
+
+		ret = net_spawn(program, words, fds, ARRAY_SIZE(fds), &process->pid);
+	}
+	fd_close(&ends[1]);
+	fd_close(&memory);
+	process->socket = ends[0];
+	if (!ret)
+		process->end = pidfd_open(process->pid, 0);
+	return ret;
+}
+
 int net_process_start(const struct net_user_options *options, struct net_process *process,
 		      struct err *e)
 {
-	static const int bytes = SOCKET_BUFFER_BYTES;
 	char *words[WORDS_MAX], *program;
-	int ends[2] = {-1, -1}, ret, i;
+	int ret;
 
-	*process = (struct net_process){.socket = -1, .asks = -1, .end = -1};
+	*process = (struct net_process){
+		.socket = -1, .event = -1, .signal = -1, .asks = -1, .end = -1};
 	program = find_program(options->program, e);
 	if (!program)
 		return -ENOENT;
 	make_words(options, words);
-	ret = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
-	for (i = 0; i < 2 && !ret; i++)
-		(void)setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	if (!ret)
-		ret = fd_set_nonblock(ends[0], true);
-	if (!ret)
-		ret = net_spawn(program, (const char *const *)words, ends[1], &process->pid);
-	fd_close(&ends[1]);
-	if (!ret)
-		process->end = pidfd_open(process->pid, 0);
+	ret = start(process, program, (const char *const *)words);
 	if (ret < 0) {
-		fd_close(&ends[0]);
+		net_process_end(process);
 		err_errno(e, -ret, "cannot start the network process %s", program);
 	}
-	process->socket = ends[0];
 	free_words(words);
 	free(program);
 	return ret;
@@ -197,6 +237,11 @@ int net_process_end(struct net_process *process)
 	fd_close(&process->socket);
 	fd_close(&process->asks);
 	fd_close(&process->end);
+	fd_close(&process->event);
+	fd_close(&process->signal);
+	if (process->rings)
+		munmap(process->rings, sizeof(*process->rings));
+	process->rings = NULL;
 	return net_spawn_end(&process->pid);
 }
 

@@ -6,13 +6,19 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "net/protocol.h"
 #include "net/user.h"
 
 struct net_process {
 	pid_t pid;  /* 0: there is none */
 	int socket; /* ours, non-blocking; -1: none */
-	int asks;   /* notifications of its seccomp filter; -1: none */
-	int end;    /* a pidfd: readable once it has ended; -1: none */
+	int event;  /* an eventfd: the process has put frames into the ring, or made room; -1: none
+		     */
+	int signal; /* an eventfd: wakes the process; -1: none */
+	struct net_rings *rings; /* mapped; NULL: none */
+	struct net_ring tx, rx;  /* our ends */
+	int asks;                /* notifications of its seccomp filter; -1: none */
+	int end;                 /* a pidfd: readable once it has ended; -1: none */
 };
 
 /*

@@ -12,14 +12,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/strbuf.h"
 
-static void set_files(posix_spawn_file_actions_t *files, int socket)
+/* Out of the way of the numbers that they are to get. */
+static int lift(const int *fds, unsigned count, int lifted[NET_SPAWN_MAX])
 {
-	posix_spawn_file_actions_adddup2(files, socket, NET_SPAWN_SOCKET);
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		lifted[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, NET_SPAWN_SOCKET + NET_SPAWN_MAX);
+		if (lifted[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static void set_files(posix_spawn_file_actions_t *files, const int *fds, unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		posix_spawn_file_actions_adddup2(files, fds[i], NET_SPAWN_SOCKET + (int)i);
 	posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
 	posix_spawn_file_actions_adddup2(files, STDIN_FILENO, STDOUT_FILENO);
-	posix_spawn_file_actions_addclosefrom_np(files, NET_SPAWN_SOCKET + 1);
+	posix_spawn_file_actions_addclosefrom_np(files, NET_SPAWN_SOCKET + (int)count);
 }
 
 /* Signals as by default. */
@@ -35,13 +52,15 @@ static void set_attributes(posix_spawnattr_t *attributes)
 						     POSIX_SPAWN_SETSID);
 }
 
-int net_spawn(const char *program, const char *const words[], int socket, pid_t *pid)
+int net_spawn(const char *program, const char *const words[], const int *fds, unsigned count,
+	      pid_t *pid)
 {
 	char *library_path = getenv("LD_LIBRARY_PATH"), *environment[2] = {NULL, NULL};
 	struct strbuf variable = {0};
 	posix_spawn_file_actions_t files;
+	int lifted[NET_SPAWN_MAX] = {-1, -1, -1, -1, -1, -1, -1, -1}, ret;
 	posix_spawnattr_t attributes;
-	int ret;
+	unsigned i;
 
 	if (library_path) {
 		strbuf_addf(&variable, "LD_LIBRARY_PATH=%s", library_path);
@@ -49,13 +68,17 @@ int net_spawn(const char *program, const char *const words[], int socket, pid_t 
 	}
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attributes);
-	set_files(&files, socket);
+	ret = -lift(fds, count, lifted);
+	set_files(&files, lifted, count);
 	set_attributes(&attributes);
-	ret = posix_spawnp(pid, program, &files, &attributes, (char *const *)(uintptr_t)words,
-			   environment);
+	if (!ret)
+		ret = posix_spawnp(pid, program, &files, &attributes,
+				   (char *const *)(uintptr_t)words, environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&files);
 	strbuf_free(&variable);
+	for (i = 0; i < count; i++)
+		fd_close(&lifted[i]);
 	if (ret)
 		*pid = 0;
 	return -ret;

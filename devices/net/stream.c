@@ -109,7 +109,7 @@ static int start_passt(struct net_stream *stream, int *fd, struct err *e)
 		return err_errno(e, errno, "cannot make a socket");
 	strbuf_addf(&mtu, "%u", stream->net.info.mtu_bytes);
 	words[6] = mtu.data;
-	ret = net_spawn(program, words, ends[1], &stream->pid);
+	ret = net_spawn(program, words, &ends[1], 1, &stream->pid);
 	strbuf_free(&mtu);
 	fd_close(&ends[1]);
 	if (!ret)

@@ -1,13 +1,14 @@
 /*
  * User-mode networking: the back-end that needs no privileges and no set-up.
  *
- *     guest <-> virtio-net <-> this <== socket ==> sarang-slirp <-> the host's sockets
- *                (sarang, the card's thread)       (a process of its own)
+ *     guest <-> virtio-net <-> this <== two rings ==> sarang-slirp <-> the host's sockets
+ *                (sarang, the card's thread)         (a process of its own)
  *
  * The other process is the guest's gateway, DHCP and name server; what it may do is in
- * slirp/sandbox.c, what is said over the socket in protocol.h. Frames go from guest memory into the
- * socket and back without a copy in between. When the socket is full the front-end waits; when the
- * guest has no buffers nothing is read, and the other process waits.
+ * slirp/sandbox.c, what they share in protocol.h. Frames are copied from guest memory into one ring
+ * (ring.h) and out of the other, with no system call while both sides are awake. When the ring is
+ * full the front-end waits; when the guest has no buffers nothing is taken, and the other process
+ * waits.
  *
  * When that process dies the card's cable is pulled out until another one is ready in its place.
  * One that dies young is replaced after a while only, twice as long each time.
@@ -21,8 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "base/fd.h"
 #include "base/util.h"
 #include "net/net.h"
 #include "net/process.h"
@@ -43,12 +44,13 @@ struct net_user {
 	struct net_user_options options;
 	char *hostname, *program;
 	struct net_process process;
-	bool ready;      /* the process has said so */
-	bool link_down;  /* the guest was told */
-	bool running;    /* between start and stop */
-	bool rx_stalled; /* the guest has no buffers */
-	bool tx_blocked; /* the socket is full */
-	struct loop_fd source;
+	bool ready;            /* the process has said so */
+	bool link_down;        /* the guest was told */
+	bool running;          /* between start and stop */
+	bool rx_stalled;       /* the guest has no buffers */
+	bool tx_blocked;       /* the ring is full */
+	struct loop_fd source; /* the socket: its first word, and its end */
+	struct loop_fd event;  /* the process has put frames, or made room */
 	struct loop_fd asks;
 	struct loop_fd end;
 	struct loop_timer restart;
@@ -59,15 +61,6 @@ struct net_user {
 static struct net_user *from_net(struct net *net)
 {
 	return container_of(net, struct net_user, net);
-}
-
-static void watch(struct net_user *user)
-{
-	uint32_t events = (user->rx_stalled ? 0 : (uint32_t)EPOLLIN) |
-			  (user->tx_blocked && user->ready ? (uint32_t)EPOLLOUT : 0);
-
-	if (user->source.watched && user->source.events != events)
-		loop_mod_fd(user->net.loop, &user->source, events);
 }
 
 /* ---- the process's life ---- */
@@ -112,6 +105,7 @@ static void lose_process(struct net_user *user, const char *why)
 	char how[64];
 
 	loop_del_fd(user->net.loop, &user->source);
+	loop_del_fd(user->net.loop, &user->event);
 	loop_del_fd(user->net.loop, &user->asks);
 	loop_del_fd(user->net.loop, &user->end);
 	net_spawn_status(net_process_end(&user->process), how, sizeof(how));
@@ -135,10 +129,8 @@ static void send_held(struct net_user *user)
 		return;
 	user->tx_blocked = false;
 	net_tx_ready(&user->net);
-	watch(user);
 }
 
-/* Also when nobody looks at the socket because the guest has no buffers. */
 static void ended(void *opaque, uint32_t events)
 {
 	(void)events;
@@ -162,89 +154,95 @@ static void hear(struct net_user *user)
 		net_link_changed(&user->net, true);
 	user->link_down = false;
 	send_held(user);
+	/* Has receive go on, or say that it sleeps. */
+	fd_event_signal(user->process.event);
 }
 
 /* ---- frames ---- */
 
-/* One frame from the process to the guest; false: not now. *@lost: the process is gone. */
-static bool receive_frame(struct net_user *user, bool *lost)
+/* One frame from the process to the guest; false: there is none, or not now. */
+static bool receive_frame(struct net_user *user)
 {
-	struct msghdr message = {0};
+	const uint8_t *frame;
 	struct iovec *iov;
-	int count = net_rx_begin(&user->net, &iov);
-	ssize_t len;
+	size_t len, left, n;
+	int count, i;
 
+	frame = net_ring_peek(&user->process.rx, &len);
+	if (!frame)
+		return false;
+	count = net_rx_begin(&user->net, &iov);
 	if (!count) {
 		user->rx_stalled = true;
 		return false;
 	}
-	message.msg_iov = iov + 1;
-	message.msg_iovlen = (size_t)count - 1;
-	len = recvmsg(user->process.socket, &message, MSG_DONTWAIT);
-	*lost = len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR);
+	for (i = 1, left = len; i < count && left; i++, left -= n, frame += n) {
+		n = MIN(iov[i].iov_len, left);
+		memcpy(iov[i].iov_base, frame, n);
+	}
 	/* The process computed the checksums itself, or had them from the host's kernel. */
-	if (len >= NET_ETHERNET_BYTES && (user->net.offloads & NET_RX_CSUM))
+	if (user->net.offloads & NET_RX_CSUM)
 		((struct net_header *)iov->iov_base)->flags = NET_HEADER_DATA_VALID;
-	net_rx_end(&user->net,
-		   len >= NET_ETHERNET_BYTES && !(message.msg_flags & MSG_TRUNC) ? (size_t)len : 0);
-	return len > 0;
+	net_rx_end(&user->net, left ? 0 : len);
+	net_ring_take(&user->process.rx);
+	return true;
 }
 
 static void receive(struct net_user *user)
 {
-	bool lost = false;
 	int i;
 
+	if (!user->ready || user->rx_stalled)
+		return;
 	if (!net_rx_open(&user->net)) {
 		user->rx_stalled = true;
-		watch(user);
 		return;
 	}
-	for (i = 0; i < ROUND && receive_frame(user, &lost); i++)
+	for (i = 0; i < ROUND && receive_frame(user); i++)
 		;
 	net_rx_close(&user->net);
-	if (lost)
-		lose_process(user, NULL);
-	else
-		watch(user);
+	if (user->process.rx.broken)
+		lose_process(user, "what it sends is no frame");
+	else if (!user->rx_stalled && (i == ROUND || !net_ring_sleep(&user->process.rx)))
+		fd_event_signal(user->process.event);
+}
+
+static void rings_ready(void *opaque, uint32_t events)
+{
+	struct net_user *user = opaque;
+
+	(void)events;
+	fd_event_clear(user->process.event);
+	if (user->ready)
+		send_held(user);
+	receive(user);
 }
 
 static void socket_ready(void *opaque, uint32_t events)
 {
 	struct net_user *user = opaque;
 
-	if (!user->ready) {
+	(void)events;
+	if (!user->ready)
 		hear(user);
-		return;
-	}
-	if (events & EPOLLOUT)
-		send_held(user);
-	if (events & ~(uint32_t)EPOLLOUT)
-		receive(user);
-}
-
-/* False: the socket is full. Any other failure is a lost frame. */
-static bool send_frame(const struct net_user *user, const struct iovec *iov, int count)
-{
-	const struct msghdr message = {
-		.msg_iov = (struct iovec *)(uintptr_t)iov,
-		.msg_iovlen = (size_t)count,
-	};
-
-	return sendmsg(user->process.socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
-	       errno != EAGAIN;
+	else
+		lose_process(user, NULL);
 }
 
 static enum net_tx_result user_tx(struct net *net, const struct iovec *iov, int count)
 {
 	struct net_user *user = from_net(net);
+	size_t len = 0;
+	int i;
 
+	for (i = 1; i < count; i++)
+		len += iov[i].iov_len;
 	/* What is sent while the cable is out is lost; what is sent before the first process is
 	 * ready waits for it. */
-	if (user->link_down || (user->ready && send_frame(user, iov + 1, count - 1)))
+	if (user->link_down ||
+	    (user->ready && net_ring_put(&user->process.tx, iov + 1, count - 1, len)))
 		return NET_TX_DONE;
 	user->tx_blocked = true;
-	watch(user);
 	return NET_TX_BUSY;
 }
 
@@ -252,8 +250,10 @@ static void user_rx_resume(struct net *net)
 {
 	struct net_user *user = from_net(net);
 
+	/* Not from here: who resumes may be in the middle of something. */
+	if (user->rx_stalled && user->process.event >= 0)
+		fd_event_signal(user->process.event);
 	user->rx_stalled = false;
-	watch(user);
 }
 
 /* ---- start and stop ---- */
@@ -279,14 +279,17 @@ static int wait_until_ready(struct net_user *user, struct err *e)
 	return ret;
 }
 
-static int watch_socket(struct net_user *user)
+static int watch_process(struct net_user *user)
 {
+	int ret;
+
 	user->source.fd = user->process.socket;
-	user->source.events = EPOLLIN;
+	user->event.fd = user->process.event;
 	user->end.fd = user->process.end;
 	if (user->end.fd >= 0)
 		(void)loop_add_fd(user->net.loop, &user->end);
-	return loop_add_fd(user->net.loop, &user->source);
+	ret = loop_add_fd(user->net.loop, &user->event);
+	return ret < 0 ? ret : loop_add_fd(user->net.loop, &user->source);
 }
 
 static int user_start(struct net *net, struct err *e)
@@ -306,11 +309,11 @@ static int user_start(struct net *net, struct err *e)
 			return ret;
 		user->ready = true;
 	}
-	ret = watch_socket(user);
+	ret = watch_process(user);
 	if (ret < 0)
 		return err_errno(e, -ret, "%s: cannot watch its network process", net->id);
 	watch_asks(user);
-	watch(user);
+	fd_event_signal(user->process.event);
 	return 0;
 }
 
@@ -321,6 +324,7 @@ static void user_stop(struct net *net)
 	user->running = false;
 	loop_timer_cancel(net->loop, &user->restart);
 	loop_del_fd(net->loop, &user->source);
+	loop_del_fd(net->loop, &user->event);
 	loop_del_fd(net->loop, &user->asks);
 	loop_del_fd(net->loop, &user->end);
 }
@@ -332,7 +336,7 @@ static void restart(void *opaque)
 	int ret = begin_process(user, &e);
 
 	if (!ret)
-		ret = watch_socket(user);
+		ret = watch_process(user);
 	if (ret < 0)
 		lose_process(user, *e.text ? e.text : NULL);
 }
@@ -374,7 +378,8 @@ int net_user_open(const char *id, const struct net_user_options *options, struct
 	user->program = options->program ? strdup(options->program) : NULL;
 	user->options.hostname = user->hostname;
 	user->options.program = user->program;
-	user->source = (struct loop_fd){.ready = socket_ready, .opaque = user};
+	user->source = (struct loop_fd){.events = EPOLLIN, .ready = socket_ready, .opaque = user};
+	user->event = (struct loop_fd){.events = EPOLLIN, .ready = rings_ready, .opaque = user};
 	user->asks = (struct loop_fd){.events = EPOLLIN, .ready = asked, .opaque = user};
 	user->end = (struct loop_fd){.events = EPOLLIN, .ready = ended, .opaque = user};
 	user->restart = (struct loop_timer){.fired = restart, .opaque = user};

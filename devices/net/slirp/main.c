@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -74,10 +75,29 @@ static int listen_on_ports(struct stack *stack, const struct net_user_options *o
 	return ret;
 }
 
+/* Takes up what sarang has left at our descriptors. */
+static bool open_link(struct stack_link *link)
+{
+	struct net_rings *rings = mmap(NULL, sizeof(*rings), PROT_READ | PROT_WRITE, MAP_SHARED,
+				       NET_PROCESS_RINGS, 0);
+
+	if (rings == MAP_FAILED)
+		return false;
+	close(NET_PROCESS_RINGS);
+	*link = (struct stack_link){
+		.socket = NET_PROCESS_SOCKET,
+		.event = NET_PROCESS_EVENT,
+		.from_guest = {.shared = &rings->from_guest, .signal_fd = NET_PROCESS_SIGNAL},
+		.to_guest = {.shared = &rings->to_guest, .signal_fd = NET_PROCESS_SIGNAL},
+	};
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct net_report ready = {.kind = NET_REPORT_READY};
 	struct net_user_options options = {.mtu_bytes = NET_USER_MTU_DEFAULT};
+	struct stack_link link;
 	struct stack *stack;
 	struct err e;
 	int type, asks, i;
@@ -93,7 +113,7 @@ int main(int argc, char **argv)
 		fputs("sarang-slirp is a part of sarang, which starts it for --net user\n", stderr);
 		return EXIT_FAILURE;
 	}
-	stack = stack_new(&options, NET_PROCESS_SOCKET);
+	stack = open_link(&link) ? stack_new(&options, &link) : NULL;
 	if (!stack || listen_on_ports(stack, &options) < 0)
 		return EXIT_FAILURE;
 	if (sandbox_enter(&asks, &e) < 0) {

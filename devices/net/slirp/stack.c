@@ -1,12 +1,15 @@
 /*
- * The guest's network: libslirp between the socket to sarang and sockets of the host.
+ * The guest's network: libslirp between the rings that sarang shares with us and sockets of the
+ * host.
  *
  *     10.0.2.0/24   .2 gateway (the host's loopback), .3 name server, .15 what DHCP gives the guest
  *     fec0::/64     ::2 gateway, ::3 name server, the guest's by router advertisement
  *
- * One thread, one poll(2) a round over the socket and all that libslirp has open. When sarang reads
- * no more (its guest has no buffers) we wait a moment, which holds the host's side back; a guest
- * that takes nothing for longer loses frames, as it would on a cable, until it takes some again.
+ * One thread, one poll(2) a round over sarang's eventfd and all that libslirp has open; what a
+ * round does is in a ring before the next begins. libslirp gets frames as they lie in the ring: it
+ * copies what it keeps, and sarang does not touch what it has put. When sarang takes no more (its
+ * guest has no buffers) we wait a moment, which holds the host's side back; a guest that takes
+ * nothing for longer loses frames, as it would on a cable, until it takes some again.
  */
 #include "stack.h"
 
@@ -19,6 +22,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/fd.h"
 #include "base/util.h"
 #include "net/header.h"
 
@@ -27,6 +31,13 @@
 #define ROUND         32 /* frames of the guest before the host's sockets get their turn */
 #define TIMERS_MAX    4
 #define FDS_MAX_FIRST 64
+
+/* Of stack->fds. */
+enum {
+	SOCKET_FD,
+	EVENT_FD,
+	LINK_FDS,
+};
 
 struct stack_timer {
 	SlirpTimerId id;
@@ -37,13 +48,12 @@ struct stack_timer {
 
 struct stack {
 	Slirp *slirp;
-	int socket;
+	struct stack_link link;
 	bool ended;     /* sarang is gone */
 	bool congested; /* sarang has not taken a frame for SEND_WAIT_MS */
 	struct stack_timer timers[TIMERS_MAX];
-	struct pollfd *fds; /* [0] is the socket */
+	struct pollfd *fds; /* begins with LINK_FDS of ours */
 	size_t fd_count, fd_room;
-	uint8_t frame[NET_FRAME_MAX];
 };
 
 static int64_t now_ns(void *opaque)
@@ -55,28 +65,35 @@ static int64_t now_ns(void *opaque)
 	return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
 }
 
-/* Whether the socket takes more, after waiting for it where that has been worth while. */
+/* Whether it is worth while to look for room again, after waiting for it where that helped before.
+ */
 static bool wait_for_room(struct stack *stack)
 {
-	struct pollfd fd = {.fd = stack->socket, .events = POLLOUT};
+	struct pollfd fds[LINK_FDS] = {
+		[SOCKET_FD] = {.fd = stack->link.socket, .events = POLLIN},
+		[EVENT_FD] = {.fd = stack->link.event, .events = POLLIN},
+	};
 
-	if (stack->congested || poll(&fd, 1, SEND_WAIT_MS) <= 0)
+	if (stack->congested || poll(fds, LINK_FDS, SEND_WAIT_MS) <= 0)
 		stack->congested = true;
-	return !stack->congested;
+	fd_event_clear(stack->link.event);
+	stack->ended |= fds[SOCKET_FD].revents != 0;
+	return !stack->congested && !stack->ended;
 }
 
 static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
 {
+	const struct iovec iov = {(void *)(uintptr_t)bytes, len};
 	struct stack *stack = opaque;
-	ssize_t ret;
+	bool sent;
 
+	if (len < NET_ETHERNET_BYTES || len > NET_FRAME_MAX)
+		return (ssize_t)len;
 	do
-		ret = send(stack->socket, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (ret < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_room(stack))));
-	if (ret >= 0)
+		sent = net_ring_put(&stack->link.to_guest, &iov, 1, len);
+	while (!sent && wait_for_room(stack));
+	if (sent)
 		stack->congested = false;
-	else if (errno == EPIPE || errno == ECONNRESET)
-		stack->ended = true;
 	return (ssize_t)len;
 }
 
@@ -147,7 +164,7 @@ static bool reserve_fds(struct stack *stack, size_t room)
 	return fds;
 }
 
-struct stack *stack_new(const struct net_user_options *options, int socket)
+struct stack *stack_new(const struct net_user_options *options, const struct stack_link *link)
 {
 	struct stack *stack = calloc(1, sizeof(*stack));
 	SlirpConfig config = {
@@ -171,7 +188,7 @@ struct stack *stack_new(const struct net_user_options *options, int socket)
 	inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
 	inet_pton(AF_INET6, "fec0::2", &config.vhost6);
 	inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
-	stack->socket = socket;
+	stack->link = *link;
 	stack->slirp = slirp_new(&config, &callbacks, stack);
 	if (!stack->slirp) {
 		free(stack->fds);
@@ -213,7 +230,7 @@ static int add_fd(int fd, int events, void *opaque)
 static int get_events(int index, void *opaque)
 {
 	struct stack *stack = opaque;
-	short got = index > 0 ? stack->fds[index].revents : 0;
+	short got = index >= LINK_FDS ? stack->fds[index].revents : 0;
 
 	return (got & POLLIN ? SLIRP_POLL_IN : 0) | (got & POLLOUT ? SLIRP_POLL_OUT : 0) |
 	       (got & POLLPRI ? SLIRP_POLL_PRI : 0) | (got & POLLERR ? SLIRP_POLL_ERR : 0) |
@@ -222,18 +239,16 @@ static int get_events(int index, void *opaque)
 
 static void receive_frames(struct stack *stack)
 {
-	ssize_t len;
+	struct net_ring *ring = &stack->link.from_guest;
+	const uint8_t *frame;
+	size_t len;
 	int i;
 
-	for (i = 0; i < ROUND && !stack->ended; i++) {
-		len = recv(stack->socket, stack->frame, sizeof(stack->frame), MSG_DONTWAIT);
-		if (len < 0 && errno == EAGAIN)
-			return;
-		if (len >= NET_ETHERNET_BYTES)
-			slirp_input(stack->slirp, stack->frame, (int)len);
-		else if (len == 0 || (len < 0 && errno != EINTR))
-			stack->ended = true;
+	for (i = 0; i < ROUND && (frame = net_ring_peek(ring, &len)); i++) {
+		slirp_input(stack->slirp, frame, (int)len);
+		net_ring_take(ring);
 	}
+	stack->ended |= ring->broken;
 }
 
 static int next_timeout(const struct stack *stack, uint32_t slirp_ms)
@@ -266,20 +281,34 @@ static void run_timers(struct stack *stack)
 	}
 }
 
+/* Waits for what comes next, unless that is there already. Returns as poll(2). */
+static int wait_for_work(struct stack *stack)
+{
+	struct net_ring *ring = &stack->link.from_guest;
+	uint32_t slirp_ms = UINT32_MAX;
+	int timeout_ms, ret;
+
+	stack->fds[SOCKET_FD] = (struct pollfd){.fd = stack->link.socket, .events = POLLIN};
+	stack->fds[EVENT_FD] = (struct pollfd){.fd = stack->link.event, .events = POLLIN};
+	stack->fd_count = LINK_FDS;
+	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
+	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
+	ret = poll(stack->fds, stack->fd_count, timeout_ms);
+	net_ring_wake(ring);
+	if (stack->fds[EVENT_FD].revents)
+		fd_event_clear(stack->link.event);
+	return ret;
+}
+
 void stack_run(struct stack *stack)
 {
-	uint32_t slirp_ms;
 	int ret;
 
 	while (!stack->ended) {
-		stack->fds[0] = (struct pollfd){.fd = stack->socket, .events = POLLIN};
-		stack->fd_count = 1;
-		slirp_ms = UINT32_MAX;
-		slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
-		ret = poll(stack->fds, stack->fd_count, next_timeout(stack, slirp_ms));
-		if (ret > 0 && stack->fds[0].revents)
-			receive_frames(stack);
+		ret = wait_for_work(stack);
+		receive_frames(stack);
 		slirp_pollfds_poll(stack->slirp, ret < 0, get_events, stack);
 		run_timers(stack);
+		stack->ended |= ret > 0 && stack->fds[SOCKET_FD].revents;
 	}
 }

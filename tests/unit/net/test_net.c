@@ -11,5 +11,6 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, user_cases());
 	suite_add_tcase(suite, capture_cases());
 	suite_add_tcase(suite, stream_cases());
+	suite_add_tcase(suite, ring_cases());
 	return suite;
 }

@@ -10,5 +10,6 @@ TCase *limit_cases(void);
 TCase *user_cases(void);
 TCase *capture_cases(void);
 TCase *stream_cases(void);
+TCase *ring_cases(void);
 
 #endif

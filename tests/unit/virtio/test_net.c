@@ -1,5 +1,6 @@
 /* virtio-net on a fake back-end: configuration, sending, the control queue, the link. */
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -51,6 +52,25 @@ START_TEST(only_what_the_back_end_carries_is_offered)
 	ck_assert(bits & BIT(VIRTIO_NET_F_MQ));
 	ck_assert(!(bits & BIT(VIRTIO_NET_F_MTU)));
 	guest_free(&c.g);
+}
+END_TEST
+
+/* What the kernel cannot serve is said, not served here instead. */
+START_TEST(vhost_needs_a_tap_device)
+{
+	const struct net_info info = {.link_up = true};
+	struct virtio_net_settings settings = {.id = "net7", .mac = {2}, .vhost = true};
+	struct err e = {0};
+	struct guest g;
+
+	guest_init(&g);
+	settings.net = &fake_net_new(g.loop, &info)->net;
+	ck_assert_int_eq(virtio_net_new(&g.env, &g.place, &settings, &g.dev, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.text, "net7: vhost=on needs a tap device"));
+	net_close(settings.net);
+	loop_free(g.loop);
+	bus_free(g.bus);
+	gmem_free(g.mem);
 }
 END_TEST
 
@@ -223,6 +243,7 @@ TCase *net_cases(void)
 
 	tcase_add_test(tc, config_tells_mac_mtu_and_link);
 	tcase_add_test(tc, only_what_the_back_end_carries_is_offered);
+	tcase_add_test(tc, vhost_needs_a_tap_device);
 	tcase_add_test(tc, frames_are_sent_whole_in_any_cut);
 	tcase_add_test(tc, a_busy_back_end_gets_the_same_frame_again);
 	tcase_add_test(tc, a_reset_forgets_the_refused_frame);

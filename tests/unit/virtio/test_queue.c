@@ -174,6 +174,34 @@ START_TEST(notify_disable_moves_the_event_behind)
 }
 END_TEST
 
+/* Somebody else serves the rings for a while: what was done there is not done again. */
+START_TEST(a_queue_goes_on_where_another_left_off)
+{
+	struct virtq_rings rings;
+
+	ck_assert_int_eq(virtq_open(&q, mem, &sound, 0), 0);
+	virtq_push(&q, take(0), 0);
+	(void)virtq_publish(&q);
+	rings = virtq_rings(&q);
+	ck_assert_uint_eq(rings.size, SIZE);
+	ck_assert_uint_eq(rings.next, 1);
+	ck_assert_ptr_eq(rings.desc, gmem_ptr(mem, DESC, 1));
+	ck_assert_ptr_eq(rings.avail, gmem_ptr(mem, AVAIL, 1));
+	ck_assert_ptr_eq(rings.used, gmem_ptr(mem, USED, 1));
+	put16(AVAIL + 2, 7);
+	put16(USED + 2, 7);
+	virtq_go_on_at(&q, 7);
+	ck_assert(!virtq_pending(&q));
+	ck_assert(!virtq_publish(&q));
+	virtq_push(&q, take(7), 9);
+	ck_assert(virtq_publish(&q));
+	ck_assert_uint_eq(get16(USED + 2), 8);
+	ck_assert_uint_eq(get16(USED + 8 + 8 * (7 % SIZE)), 9);
+	virtq_close(&q);
+	virtq_go_on_at(&q, 3);
+}
+END_TEST
+
 START_TEST(closed_queue_touches_nothing)
 {
 	struct virtq_chain *chain;
@@ -262,6 +290,7 @@ TCase *queue_cases(void)
 	tcase_add_test(tc, notify_flag_and_recheck);
 	tcase_add_test(tc, notify_event_and_recheck);
 	tcase_add_test(tc, notify_disable_moves_the_event_behind);
+	tcase_add_test(tc, a_queue_goes_on_where_another_left_off);
 	tcase_add_test(tc, closed_queue_touches_nothing);
 	tcase_add_test(tc, unsound_placements_are_refused);
 	tcase_add_test(tc, slots_are_unique_while_on_loan);
