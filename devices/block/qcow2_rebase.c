@@ -87,6 +87,9 @@ static int encode(struct qcow2 *q, unsigned char *bytes, uint64_t old_at, uint64
 		at = align_up(old_at + old_len, 8);
 	if (at + len > q->cluster_bytes)
 		return -ENOSPC;
+	/* The old name stays: it counts until the first sector is written. */
+	if (old_at >= (uint64_t)ret && old_at + old_len <= q->cluster_bytes)
+		memcpy(bytes + old_at, q->raw_header + old_at, old_len);
 	qcow2_header_place_name(bytes, name, at);
 	return 0;
 }

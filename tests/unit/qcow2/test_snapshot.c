@@ -375,6 +375,69 @@ START_TEST(a_power_cut_leaves_the_old_image_or_the_new_one)
 }
 END_TEST
 
+/* The names that b.qcow2's header may have after a cut: both old or both new. */
+static void check_names(struct model *m, const char *const old[2], const char *const new[2])
+{
+	struct file_options options = {.read_only = true};
+	struct qcow2_header h;
+	struct file_desc desc;
+	struct err e = {0};
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/cut.qcow2", m->c.dir);
+	options.path = path;
+	ck_assert_int_eq(file_desc_open(&desc, &options, &e), 0);
+	ck_assert_msg(qcow2_read_header(&desc, &h, NULL, &e) == 0, "%s", e.text);
+	if (strcmp(h.backing_name ? h.backing_name : "", old[0]) != 0) {
+		ck_assert_str_eq(h.backing_name ? h.backing_name : "", new[0]);
+		ck_assert(!*new[0] || !strcmp(h.backing_format, new[1]));
+	} else {
+		ck_assert(!*old[0] || !strcmp(h.backing_format, old[1]));
+	}
+	qcow2_header_free(&h);
+	file_desc_close(&desc);
+}
+
+START_TEST(a_power_cut_leaves_the_old_name_or_the_new_one)
+{
+	static const char *const names[][2] = {
+		{"base.raw", "raw"},
+		{"another/name/that/is/longer.qcow2", "qcow2"},
+		{"x", "raw"},
+		{"", "raw"},
+		{"base.raw", "raw"},
+		{"other.raw", "qcow2"},
+		{"a/rather/long/name/of/a/file/in/some/folder/that/is/not/here", "raw"},
+	};
+	struct model m = {.variant = &variants[_i], .random = unit_seed() + (uint64_t)_i};
+	struct cut cut = {.random = &m.random};
+	struct err e = {0};
+	unsigned n, i;
+
+	if (!m.variant->backing || !qcow2_have_qemu())
+		return;
+	qcow2_case_make(&m.c, false);
+	make_image(&m);
+	qcow2_case_open(&m.c, "a.qcow2");
+	for (n = 1; n < ARRAY_SIZE(names); n++) {
+		const char *name = *names[n][0] ? names[n][0] : NULL;
+
+		cut.before = qcow2_slurp(&m.c, "a.qcow2", &cut.before_len);
+		file_record_free(&m.c.record);
+		ck_assert_msg(qcow2_set_backing(qcow2_of(m.c.blk), name, names[n][1], &e) == 0,
+			      "%s", e.text);
+		for (i = 0; i < 3 * CUTS; i++) {
+			cut.at = (size_t)below(&m, m.c.record.count + 1);
+			cut_write(&m.c, &cut, "cut.qcow2");
+			check_names(&m, names[n - 1], names[n]);
+		}
+		free((void *)cut.before);
+	}
+	free(m.bytes);
+	qcow2_case_free(&m.c);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("qcow2-snapshot");
@@ -383,6 +446,8 @@ Suite *unit_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, snapshots_are_what_the_disk_was, 0, ARRAY_SIZE(variants));
 	tcase_add_loop_test(tc, a_power_cut_leaves_the_old_image_or_the_new_one, 0,
+			    ARRAY_SIZE(variants));
+	tcase_add_loop_test(tc, a_power_cut_leaves_the_old_name_or_the_new_one, 0,
 			    ARRAY_SIZE(variants));
 	suite_add_tcase(suite, tc);
 	return suite;
