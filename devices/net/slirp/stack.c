@@ -306,8 +306,10 @@ void stack_run(struct stack *stack)
 
 	while (!stack->ended) {
 		ret = wait_for_work(stack);
-		receive_frames(stack);
+		/* First: libslirp takes its time from there, also for what comes with the frames.
+		 */
 		slirp_pollfds_poll(stack->slirp, ret < 0, get_events, stack);
+		receive_frames(stack);
 		run_timers(stack);
 		stack->ended |= ret > 0 && stack->fds[SOCKET_FD].revents;
 	}

@@ -66,6 +66,76 @@ START_TEST(the_gateway_answers)
 }
 END_TEST
 
+static void put16(uint8_t *at, unsigned value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+/* RFC 1071, of an even number of bytes. */
+static uint16_t checksum(const uint8_t *bytes, size_t len)
+{
+	uint32_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < len; i += 2)
+		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* RFC 768: a datagram of "ping" to @port of the host's loopback; no checksum. */
+static void make_datagram(uint8_t frame[46], uint16_t port)
+{
+	static const uint8_t begin[] = {
+		0x52, 0x55, 10, 0, 2, 2, 0x52, 0x54, 0,  0,  0, 1, 8,  0, /* Ethernet */
+		0x45, 0,    0,  0, 0, 0, 0,    0,    64, 17, 0, 0, 10, 0, /* IPv4 */
+		2,    15,   10, 0, 2, 2,
+	};
+
+	memcpy(frame, begin, sizeof(begin));
+	put16(frame + 16, 32);
+	put16(frame + 24, checksum(frame + 14, 20));
+	put16(frame + 34, 4000);
+	put16(frame + 36, port);
+	put16(frame + 38, 12);
+	put16(frame + 40, 0);
+	memcpy(frame + 42, "ping", 4);
+}
+
+static bool is_answer(void)
+{
+	return front.len >= 46 && front.frame[12] == 8 && front.frame[23] == 17 &&
+	       !memcmp(front.frame + 42, "pong", 4);
+}
+
+/* Also when it is the first that the process sees: what it opens then has to last. */
+START_TEST(a_first_datagram_is_answered)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct net_user_options user = {0};
+	socklen_t len = sizeof(at);
+	uint8_t frame[46], got[8];
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	ck_assert_msg(!start_user(&user), "%s", front.e.text);
+	make_datagram(frame, ntohs(at.sin_port));
+	front_send(frame, sizeof(frame));
+	len = sizeof(at);
+	ck_assert_int_eq(recvfrom(fd, got, sizeof(got), 0, (struct sockaddr *)&at, &len), 4);
+	/* The process looks at its sockets again before it answers who has our address. */
+	ask_for_gateway();
+	ck_assert_int_eq(sendto(fd, "pong", 4, 0, (struct sockaddr *)&at, len), 4);
+	while (!is_answer())
+		front_receive();
+	front_close();
+	close(fd);
+}
+END_TEST
+
 /* The process of this test that sarang-slirp is: there is but one. */
 static pid_t find_child(void)
 {
@@ -175,6 +245,7 @@ TCase *user_cases(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, the_gateway_answers);
+	tcase_add_test(tc, a_first_datagram_is_answered);
 	tcase_add_test(tc, a_killed_process_is_replaced);
 	tcase_add_test(tc, a_broken_pipe_is_survived);
 	tcase_add_test(tc, a_taken_port_names_its_holder);
