@@ -127,14 +127,15 @@ static bool park(struct vcpu *vcpu)
 static void run_guest(struct vcpu *vcpu)
 {
 	for (;;) {
-		if (atomic_load(&vcpu->pausing) && !park(vcpu))
-			return;
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
 		atomic_signal_fence(memory_order_seq_cst);
 		if (atomic_load(&vcpu->stopping))
 			return;
-		if (atomic_load(&vcpu->pausing))
+		if (atomic_load(&vcpu->pausing)) {
+			if (!park(vcpu))
+				return;
 			continue;
+		}
 		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
