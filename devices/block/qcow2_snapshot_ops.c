@@ -366,7 +366,8 @@ static int find(struct qcow2 *q, const char *name, struct qcow2_snapshots *list,
 }
 
 /* Makes @l1, the snapshot's, the disk's too. */
-static int do_apply(struct qcow2_change *c, const struct qcow2_snapshot *s, const uint64_t *l1)
+static int do_apply(struct qcow2_change *c, struct qcow2_snapshots *list,
+		    const struct qcow2_snapshot *s, const uint64_t *l1)
 {
 	struct qcow2 *q = c->q;
 	uint64_t size = s->disk_bytes ? s->disk_bytes : q->h.size_bytes;
@@ -374,6 +375,7 @@ static int do_apply(struct qcow2_change *c, const struct qcow2_snapshot *s, cons
 	uint64_t *own;
 	int ret;
 
+	(void)list;
 	if (size > INT64_MAX - MIB(4) || entries > QCOW2_L1_BYTES_MAX / 8)
 		return -EFBIG;
 	own = copy_l1(l1, s->l1_entries, entries);
@@ -388,34 +390,6 @@ static int do_apply(struct qcow2_change *c, const struct qcow2_snapshot *s, cons
 	if (!ret)
 		ret = qcow2_change_commit(c);
 	free(own);
-	return ret;
-}
-
-int qcow2_snapshot_apply(struct qcow2 *q, const char *name, struct err *e)
-{
-	const struct qcow2_snapshot *s = NULL;
-	struct qcow2_snapshots list = {0};
-	struct qcow2_change c;
-	uint64_t *l1 = NULL;
-	int ret = find(q, name, &list, &s, e);
-
-	if (!ret)
-		l1 = read_l1(q, s, e);
-	if (!ret && !l1)
-		ret = -EIO;
-	if (ret < 0)
-		goto out;
-	ret = qcow2_change_begin(&c, q);
-	if (!ret)
-		ret = do_apply(&c, s, l1);
-	qcow2_change_free(&c);
-	if (ret < 0)
-		err_errno(e, -ret, "cannot apply snapshot %s of disk %s", name, path_of(q));
-	else
-		q->blk.info.capacity_bytes = align_down(q->h.size_bytes, q->blk.info.block_bytes);
-out:
-	free(l1);
-	qcow2_snapshots_free(&list);
 	return ret;
 }
 
@@ -443,7 +417,16 @@ static int do_delete(struct qcow2_change *c, struct qcow2_snapshots *list,
 	return ret;
 }
 
-int qcow2_snapshot_delete(struct qcow2 *q, const char *name, struct err *e)
+/* What is done with a snapshot that is there: its verb for messages, and the steps of the change.
+ */
+struct operation {
+	const char *verb;
+	int (*run)(struct qcow2_change *c, struct qcow2_snapshots *list,
+		   const struct qcow2_snapshot *s, const uint64_t *l1);
+};
+
+static int operate(struct qcow2 *q, const char *name, const struct operation *operation,
+		   struct err *e)
 {
 	const struct qcow2_snapshot *s = NULL;
 	struct qcow2_snapshots list = {0};
@@ -459,14 +442,32 @@ int qcow2_snapshot_delete(struct qcow2 *q, const char *name, struct err *e)
 		goto out;
 	ret = qcow2_change_begin(&c, q);
 	if (!ret)
-		ret = do_delete(&c, &list, s, l1);
+		ret = operation->run(&c, &list, s, l1);
 	qcow2_change_free(&c);
 	if (ret < 0)
-		err_errno(e, -ret, "cannot delete snapshot %s of disk %s", name, path_of(q));
+		err_errno(e, -ret, "cannot %s snapshot %s of disk %s", operation->verb, name,
+			  path_of(q));
 out:
 	free(l1);
 	qcow2_snapshots_free(&list);
 	return ret;
+}
+
+int qcow2_snapshot_apply(struct qcow2 *q, const char *name, struct err *e)
+{
+	static const struct operation apply = {"apply", do_apply};
+	int ret = operate(q, name, &apply, e);
+
+	if (!ret)
+		q->blk.info.capacity_bytes = align_down(q->h.size_bytes, q->blk.info.block_bytes);
+	return ret;
+}
+
+int qcow2_snapshot_delete(struct qcow2 *q, const char *name, struct err *e)
+{
+	static const struct operation delete = {"delete", do_delete};
+
+	return operate(q, name, &delete, e);
 }
 
 int qcow2_make_empty(struct qcow2 *q, struct err *e)
