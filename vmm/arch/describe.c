@@ -52,3 +52,13 @@ int describe_devices(const struct described *machine, enum bus_space space, stru
 	}
 	return 0;
 }
+
+int describe_end(struct fdt_builder *fdt, int written, const void **blob, size_t *len,
+		 struct err *e)
+{
+	int ret = written ? written : fdtb_finish(fdt, blob, len, e);
+
+	if (ret < 0)
+		fdtb_free(fdt);
+	return ret;
+}

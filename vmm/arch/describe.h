@@ -1,6 +1,6 @@
 /*
- * What the device trees of all architectures have in common. Each function writes whole nodes into
- * the root, which is open; errors stick to the builder (tables/fdt.h). Pure.
+ * What the device trees of all architectures have in common. All but describe_end write whole nodes
+ * into the root, which is open; errors stick to the builder (tables/fdt.h). Pure.
  */
 #ifndef SARANG_ARCH_DESCRIBE_H
 #define SARANG_ARCH_DESCRIBE_H
@@ -37,5 +37,13 @@ void describe_memory(const struct described *machine, struct fdt_builder *fdt);
 /* The nodes of the devices whose first region is in @space. 0, or -errno with a sentence. */
 int describe_devices(const struct described *machine, enum bus_space space, struct fdt_builder *fdt,
 		     struct err *e);
+
+/*
+ * The end of a tree: checks @fdt and sets *@blob and *@len, which it owns, where writing it went
+ * well
+ * (@written 0); else frees it. 0, @written, or -errno with a sentence.
+ */
+int describe_end(struct fdt_builder *fdt, int written, const void **blob, size_t *len,
+		 struct err *e);
 
 #endif

@@ -173,13 +173,8 @@ int arm64_tree_build(const struct arm64_board *board, struct fdt_builder **out, 
 
 	if (ret < 0)
 		return ret;
-	ret = write_tree(board, fdt, e);
+	ret = describe_end(fdt, write_tree(board, fdt, e), blob, len, e);
 	if (!ret)
-		ret = fdtb_finish(fdt, blob, len, e);
-	if (ret < 0) {
-		fdtb_free(fdt);
-		return ret;
-	}
-	*out = fdt;
-	return 0;
+		*out = fdt;
+	return ret;
 }
