@@ -25,6 +25,7 @@ build_lab_host() {
 	done
 	mkdir -p "$tree/usr/local/bin"
 	install -m 755 "$here/lab-host/init" "$tree/init"
+	[[ $arch != x86_64 ]] || build_hold_vm "$tree/bin/hold-vm"
 	install -m 755 "$here/initrd/udhcpc" "$tree/etc/udhcpc"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
 	printf 'nobody:x:65534:65534:nobody:/tmp:/bin/sh\n' >>"$tree/etc/passwd"
@@ -32,4 +33,10 @@ build_lab_host() {
 	printf '127.0.0.1 localhost lab\n::1 localhost\n' >"$tree/etc/hosts"
 	copy_modules "$here/lab-host/modules" "$tree"
 	pack_cpio "$tree" "$tmp/lab-host.cpio"
+}
+
+# Static, so that it starts before anything else is there.
+build_hold_vm() {
+	need_tool x86_64-linux-gnu-gcc
+	quietly x86_64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -static -o "$1" "$here/lab-host/hold-vm.c"
 }
