@@ -3,22 +3,30 @@
 
 #include "base/util.h"
 
-#define NS_PER_S 1000000000ull
+#define BURSTS_PER_S (1000000000ull / NET_LIMIT_BURST_NS)
 
-uint64_t net_limit_wait(const struct net_limit *limit, uint64_t now_ns)
+static void init(struct bucket *bucket, uint64_t rate, uint64_t now_ns)
 {
-	return limit->due_ns > now_ns ? limit->due_ns - now_ns : 0;
+	bucket_init(bucket, rate, MAX(rate / BURSTS_PER_S, UINT64_C(1)), now_ns);
+}
+
+void net_limit_init(struct net_limit *limit, uint64_t bits_per_s, uint64_t frames_per_s,
+		    uint64_t now_ns)
+{
+	init(&limit->bits, bits_per_s, now_ns);
+	init(&limit->frames, frames_per_s, now_ns);
+}
+
+uint64_t net_limit_wait(struct net_limit *limit, uint64_t now_ns)
+{
+	uint64_t bits_ns = bucket_wait(&limit->bits, now_ns, 1);
+	uint64_t frames_ns = bucket_wait(&limit->frames, now_ns, 1);
+
+	return MAX(bits_ns, frames_ns);
 }
 
 void net_limit_charge(struct net_limit *limit, uint64_t now_ns, uint64_t bytes)
 {
-	uint64_t cost_ns = 0, from_ns = now_ns - MIN(now_ns, NET_LIMIT_BURST_NS);
-
-	/* A frame has at most 2^16 bytes: 2^19 bits times 2^30 fit. */
-	if (limit->bits_per_s)
-		cost_ns = bytes * 8 * NS_PER_S / limit->bits_per_s;
-	if (limit->frames_per_s)
-		cost_ns = MAX(cost_ns, NS_PER_S / limit->frames_per_s);
-	if (cost_ns)
-		limit->due_ns = MAX(limit->due_ns, from_ns) + cost_ns;
+	bucket_take(&limit->bits, now_ns, bytes * 8);
+	bucket_take(&limit->frames, now_ns, 1);
 }

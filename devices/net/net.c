@@ -20,10 +20,7 @@ static void rx_goes_on(void *opaque)
 
 int net_open(const struct net_options *options, struct loop *loop, struct net **out, struct err *e)
 {
-	const struct net_limit limit = {
-		.bits_per_s = options->bits_per_s,
-		.frames_per_s = options->frames_per_s,
-	};
+	struct net_limit limit;
 	int ret = -EINVAL;
 
 	switch (options->kind) {
@@ -39,6 +36,7 @@ int net_open(const struct net_options *options, struct loop *loop, struct net **
 	}
 	if (ret < 0)
 		return ret;
+	net_limit_init(&limit, options->bits_per_s, options->frames_per_s, loop_now_ns());
 	(*out)->rx_limit = (*out)->tx_limit = limit;
 	(*out)->rx_timer = (struct loop_timer){.fired = rx_goes_on, .opaque = *out};
 	(*out)->tx_timer = (struct loop_timer){.fired = tx_goes_on, .opaque = *out};
@@ -70,10 +68,10 @@ void net_stop(struct net *net)
 	net->ops->stop(net);
 }
 
-/* Whether the next frame has to wait for the limit's clock; then @timer is set to go on. */
-static bool must_wait(struct net *net, const struct net_limit *limit, struct loop_timer *timer)
+/* Whether the next frame has to wait for what the limit allows; then @timer is set to go on. */
+static bool must_wait(struct net *net, struct net_limit *limit, struct loop_timer *timer)
 {
-	uint64_t wait_ns = limit->due_ns ? net_limit_wait(limit, loop_now_ns()) : 0;
+	uint64_t wait_ns = net_limit_exists(limit) ? net_limit_wait(limit, loop_now_ns()) : 0;
 
 	if (wait_ns)
 		loop_timer_arm(net->loop, timer, wait_ns);
@@ -82,7 +80,7 @@ static bool must_wait(struct net *net, const struct net_limit *limit, struct loo
 
 static void account(struct net_limit *limit, size_t len)
 {
-	if (limit->bits_per_s || limit->frames_per_s)
+	if (net_limit_exists(limit))
 		net_limit_charge(limit, loop_now_ns(), len);
 }
 

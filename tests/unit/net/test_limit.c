@@ -21,9 +21,11 @@ static unsigned frames_in_a_second(struct net_limit *limit, uint64_t now_ns, uin
 
 START_TEST(bits_a_second_are_kept)
 {
-	struct net_limit limit = {.bits_per_s = 8000000};
-	unsigned count = frames_in_a_second(&limit, 100 * SECOND, 1000);
+	struct net_limit limit;
+	unsigned count;
 
+	net_limit_init(&limit, 8000000, 0, SECOND);
+	count = frames_in_a_second(&limit, 100 * SECOND, 1000);
 	/* A burst may come on top of it. */
 	ck_assert_uint_ge(count, 1000);
 	ck_assert_uint_le(count, 1000 + 6);
@@ -32,9 +34,11 @@ END_TEST
 
 START_TEST(frames_a_second_are_kept)
 {
-	struct net_limit limit = {.frames_per_s = 500, .bits_per_s = NET_LIMIT_BPS_MAX};
-	unsigned count = frames_in_a_second(&limit, 100 * SECOND, 65535);
+	struct net_limit limit;
+	unsigned count;
 
+	net_limit_init(&limit, NET_LIMIT_BPS_MAX, 500, SECOND);
+	count = frames_in_a_second(&limit, 100 * SECOND, 65535);
 	ck_assert_uint_ge(count, 500);
 	ck_assert_uint_le(count, 500 + 4);
 }
@@ -42,9 +46,10 @@ END_TEST
 
 START_TEST(a_silence_saves_nothing_up)
 {
-	struct net_limit limit = {.frames_per_s = 1000};
+	struct net_limit limit;
 	unsigned count;
 
+	net_limit_init(&limit, 0, 1000, 0);
 	(void)frames_in_a_second(&limit, SECOND, 60);
 	count = frames_in_a_second(&limit, 1000 * SECOND, 60);
 	ck_assert_uint_le(count, 1000 + 6);
@@ -53,11 +58,16 @@ END_TEST
 
 START_TEST(extremes_do_not_overflow)
 {
-	struct net_limit limit = {.bits_per_s = NET_LIMIT_BPS_MIN};
+	const uint64_t burst = NET_LIMIT_BPS_MIN * NET_LIMIT_BURST_NS / SECOND;
+	struct net_limit limit;
 
+	/* The next one goes with the first bit that is there again. */
+	net_limit_init(&limit, NET_LIMIT_BPS_MIN, 0, 0);
 	net_limit_charge(&limit, 0, 65550);
-	ck_assert_uint_eq(limit.due_ns, 65550ull * 8 * SECOND / NET_LIMIT_BPS_MIN);
-	limit = (struct net_limit){0};
+	ck_assert_uint_eq(net_limit_wait(&limit, 0),
+			  (65550ull * 8 - burst + 1) * SECOND / NET_LIMIT_BPS_MIN);
+	net_limit_init(&limit, 0, 0, 0);
+	ck_assert(!net_limit_exists(&limit));
 	net_limit_charge(&limit, SECOND, 65550);
 	ck_assert_uint_eq(net_limit_wait(&limit, 0), 0);
 }
