@@ -4,7 +4,7 @@
 
 inputs_lab_host() {
 	echo "$here/lab-host.sh" "$here/lib.sh" "$here/programs.sh" \
-		"$here"/lab-host/* "$here/initrd/udhcpc"
+		"$here"/lab-host/* "$here/initrd/udhcpc" "$here/../tests/lab/hold-vm.c"
 }
 
 build_lab_host() {
@@ -38,5 +38,6 @@ build_lab_host() {
 # Static, so that it starts before anything else is there.
 build_hold_vm() {
 	need_tool x86_64-linux-gnu-gcc
-	quietly x86_64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -static -o "$1" "$here/lab-host/hold-vm.c"
+	quietly x86_64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -static -o "$1" \
+		"$here/../tests/lab/hold-vm.c"
 }
