@@ -32,6 +32,7 @@
 #define RING_ENTRIES 128u
 #define REAP_BATCH   32u
 #define EARLY_KICK   4u
+#define LONG_COPY    KIB(256)
 #define RETRY_NS     UINT64_C(1000000)
 
 struct uring_file {
@@ -80,6 +81,16 @@ static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct file
 				 (unsigned)span.count, offset);
 }
 
+/*
+ * Through the page cache the kernel copies while it takes the request. Long copies are left to its
+ * workers, which do several at a time and do not hold up the loop.
+ */
+static bool is_long_copy(const struct uring_file *u, const struct file_req *req)
+{
+	return !u->base.desc.direct && (req->op == FILE_READ || req->op == FILE_WRITE) &&
+	       req->len_bytes >= LONG_COPY;
+}
+
 static void enqueue(struct uring_file *u, struct file_req *req)
 {
 	/* There is one: fewer are under way than the ring has entries. */
@@ -89,7 +100,7 @@ static void enqueue(struct uring_file *u, struct file_req *req)
 		prepare_transfer(sqe, u->base.desc.fd, req);
 	else
 		prepare(sqe, u->base.desc.fd, req);
-	if (req->stalled)
+	if (req->stalled || is_long_copy(u, req))
 		sqe->flags |= IOSQE_ASYNC;
 	io_uring_sqe_set_data(sqe, req);
 	u->queued++;
