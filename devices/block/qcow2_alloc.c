@@ -214,6 +214,19 @@ static uint64_t forgotten(struct qcow2 *q, uint64_t first, uint64_t count)
 	return i;
 }
 
+/* A file grows, a device ends. 0 or -ENOSPC. */
+static int keep_inside(const struct qcow2 *q, uint64_t first, uint64_t *count)
+{
+	uint64_t end = q->file_bytes >> q->cluster_bits;
+
+	if (!q->file->desc->block_device)
+		return 0;
+	if (first >= end)
+		return -ENOSPC;
+	*count = MIN(*count, end - first);
+	return 0;
+}
+
 /* Reserves the next run. 0 (it may be preparing), QCOW2_WAIT, -errno. */
 static int refill(struct qcow2 *q, struct qcow2_waiter *waiter)
 {
@@ -240,6 +253,9 @@ static int refill(struct qcow2 *q, struct qcow2_waiter *waiter)
 		/* Old clusters and new ones are prepared differently. */
 		if (first << q->cluster_bits < q->zero_from)
 			count = MIN(count, (q->zero_from >> q->cluster_bits) - first);
+		ret = keep_inside(q, first, &count);
+		if (ret < 0)
+			return ret;
 		t->pins++;
 		count = forgotten(q, first, count);
 		t->pins--;

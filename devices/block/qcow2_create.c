@@ -55,13 +55,32 @@ static int write_at(struct file *file, uint64_t cluster, const unsigned char *by
 	return file_pwrite(file, cluster << h->cluster_bits, bytes, UINT64_C(1) << h->cluster_bits);
 }
 
+/* A new file is a hole; a device holds what somebody left there, which must not be taken for ours.
+ */
+static int clear_tables(struct file *file, const struct qcow2_header *h, const struct layout *l,
+			const unsigned char *zeroes)
+{
+	uint64_t i;
+	int ret = 0;
+
+	if (!file->desc->block_device)
+		return 0;
+	for (i = l->reftable; !ret && i < l->end; i++)
+		ret = write_at(file, i, zeroes, h);
+	return ret;
+}
+
 static int write_tables(struct file *file, const struct qcow2_header *h, const struct layout *l)
 {
 	uint64_t cluster = UINT64_C(1) << h->cluster_bits, i, n;
 	uint64_t per_block = cluster * 8 >> h->refcount_order;
 	unsigned char *bytes = aligned_alloc(4096, MAX(cluster, UINT64_C(4096)));
-	int ret = bytes ? 0 : -ENOMEM;
+	int ret = -ENOMEM;
 
+	if (bytes) {
+		memset(bytes, 0, cluster);
+		ret = clear_tables(file, h, l, bytes);
+	}
 	for (i = 0; !ret && i < l->block_clusters; i++) {
 		memset(bytes, 0, cluster);
 		for (n = 0; n < per_block && i * per_block + n < l->end; n++)
