@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "block/blk.h"
@@ -57,11 +58,17 @@ const char *disk_read_format(const char *path, const char *said, struct err *e);
 /* The same for writing, where it is never guessed: what looks like a qcow2 has to be named. */
 const char *disk_write_format(const char *path, const char *said, struct err *e);
 
-/* A new file beside @path, in its place only when disk_new_commit has succeeded. */
+/*
+ * A new file beside @path, in its place only when disk_new_commit has succeeded: with the mode and,
+ * if that is possible, the owner of the file that is there. Ends with disk_new_abandon.
+ */
 struct disk_new {
 	const char *path;
+	char *real;      /* @path without a symbolic link at its end */
 	char *temporary; /* what is written; @path itself for a device */
-	bool device;
+	struct stat old; /* of what is there */
+	bool device;     /* is there, and is written in place */
+	bool replaces;   /* a file is there */
 };
 
 int disk_new_begin(struct disk_new *file, const char *path, struct err *e);
@@ -84,7 +91,7 @@ int disk_make(const char *path, const struct disk_recipe *recipe, struct err *e)
 /* @name as seen from the folder of @image, to be freed; NULL: out of memory. */
 char *disk_beside(const char *image, const char *name);
 
-/* Set by SIGINT and SIGTERM once disk_catch_signals was called. */
+/* Set by SIGINT, SIGTERM and SIGHUP once disk_catch_signals was called. */
 void disk_catch_signals(void);
 bool disk_interrupted(void);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -131,31 +132,35 @@ int disk_make(const char *path, const struct disk_recipe *recipe, struct err *e)
 	return make_raw(path, recipe, e);
 }
 
-/* The size of the backing file, which has to be there. 0 or -errno with a sentence. */
-static int backing_size(const char *image, const struct disk_settings *settings, uint64_t *size,
-			struct err *e)
+/*
+ * Opens the backing file, which has to be there, and takes its size. It stays open, and locked with
+ * all that is below it, until the new image is there: that must not come in the place of one of
+ * them.
+ */
+static int open_backing(const char *image, const struct disk_settings *settings, struct disk *base,
+			uint64_t *size, struct err *e)
 {
 	struct blk_options options = {
 		.format = settings->backing_format,
 		.read_only = true,
 		.backing_ok = true,
 	};
-	struct blk_info info;
 	char *path = disk_beside(image, settings->backing);
 	int ret;
 
 	if (!path)
 		return err_set(e, ENOMEM, "out of memory");
 	options.path = path;
-	ret = blk_probe(&options, &info, e);
+	ret = disk_open(base, &options, e);
 	if (!ret)
-		*size = info.capacity_bytes;
+		*size = base->blk->info.capacity_bytes;
 	free(path);
 	return ret;
 }
 
 /* Fills in the size, and refuses what contradicts itself. */
-static int check(struct disk_recipe *recipe, char *const *operands, size_t count, struct err *e)
+static int check(struct disk_recipe *recipe, char *const *operands, size_t count, struct disk *base,
+		 struct err *e)
 {
 	const struct disk_settings *settings = recipe->settings;
 	int ret = 0;
@@ -175,7 +180,7 @@ static int check(struct disk_recipe *recipe, char *const *operands, size_t count
 			       "file so beforehand, or later",
 			       settings->prealloc);
 	if (settings->backing)
-		ret = backing_size(operands[0], settings, &recipe->size_bytes, e);
+		ret = open_backing(operands[0], settings, base, &recipe->size_bytes, e);
 	if (ret < 0)
 		return ret;
 	if (count > 1) {
@@ -196,6 +201,7 @@ static int check(struct disk_recipe *recipe, char *const *operands, size_t count
 static int make_data(const char *image, const struct disk_recipe *recipe, char **path,
 		     struct err *e)
 {
+	struct stat data, old;
 	int fd, ret = 0;
 
 	*path = disk_beside(image, recipe->data_file);
@@ -204,6 +210,9 @@ static int make_data(const char *image, const struct disk_recipe *recipe, char *
 	fd = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		ret = err_errno(e, errno, "cannot create the data file %s", *path);
+	else if (fstat(fd, &data) == 0 && stat(image, &old) == 0 && data.st_dev == old.st_dev &&
+		 data.st_ino == old.st_ino)
+		ret = err_set(e, EINVAL, "disk %s cannot be its own data file", image);
 	else if (ftruncate(fd, (off_t)recipe->size_bytes) < 0)
 		ret = err_errno(e, errno, "cannot make %s %llu bytes long", *path,
 				(unsigned long long)recipe->size_bytes);
@@ -228,14 +237,14 @@ static int run(const struct disk_settings *settings, char *const *operands, size
 		.backing_format = settings->backing_format,
 		.data_file = settings->data_file,
 	};
-	struct disk_new file;
+	struct disk_new file = {0};
+	struct disk base = {0};
 	char *data = NULL;
-	int ret = check(&recipe, operands, count, e);
+	int ret = check(&recipe, operands, count, &base, e);
 
-	if (ret < 0)
-		return ret;
 	disk_catch_signals();
-	ret = disk_new_begin(&file, operands[0], e);
+	if (!ret)
+		ret = disk_new_begin(&file, operands[0], e);
 	if (!ret && settings->data_file)
 		ret = make_data(operands[0], &recipe, &data, e);
 	if (!ret)
@@ -246,6 +255,7 @@ static int run(const struct disk_settings *settings, char *const *operands, size
 		unlink(data);
 	free(data);
 	disk_new_abandon(&file);
+	disk_close(&base);
 	return ret;
 }
 

@@ -23,10 +23,13 @@ static void note_signal(int signal)
 
 void disk_catch_signals(void)
 {
-	struct sigaction action = {.sa_handler = note_signal};
+	struct sigaction action = {.sa_handler = note_signal}, old;
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	/* A terminal that is closed; nohup has it ignored. */
+	if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
 }
 
 bool disk_interrupted(void)
@@ -91,44 +94,87 @@ const char *disk_write_format(const char *path, const char *said, struct err *e)
 	return ret ? NULL : said ? said : "raw";
 }
 
-int disk_new_begin(struct disk_new *file, const char *path, struct err *e)
+/*
+ * What is there under the new file's name: nothing, a file or a device. An image that somebody uses
+ * must not disappear from under him.
+ */
+static int examine_old(struct disk_new *file, struct err *e)
 {
-	struct stat st;
-	int fd;
-
-	struct file_options options = {.path = path};
+	struct file_options options = {.path = file->path};
 	struct file_desc desc;
 	int ret;
 
-	*file = (struct disk_new){.path = path};
-	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
-		file->device = true;
-	else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return err_set(e, EINVAL, "%s is there, and is not a file", path);
-	/* An image that somebody uses must not disappear from under him. */
-	if (!file->device && stat(path, &st) == 0) {
-		ret = file_desc_open(&desc, &options, e);
-		if (ret < 0)
-			return ret;
+	if (!*file->path)
+		return err_set(e, EINVAL, "the new disk needs a name");
+	if (stat(file->path, &file->old) < 0)
+		return lstat(file->path, &file->old) < 0
+			       ? 0
+			       : err_set(e, ENOENT, "%s is a symbolic link that leads nowhere",
+					 file->path);
+	file->device = S_ISBLK(file->old.st_mode);
+	if (!file->device && !S_ISREG(file->old.st_mode))
+		return err_set(e, EINVAL, "%s is there, and is not a file", file->path);
+	file->replaces = !file->device;
+	ret = file_desc_open(&desc, &options, e);
+	if (!ret)
 		file_desc_close(&desc);
-	}
-	if (asprintf(&file->temporary, file->device ? "%s" : "%s.%d.part", path, (int)getpid()) <
-	    0) {
-		file->temporary = NULL;
-		return err_set(e, ENOMEM, "out of memory");
-	}
-	if (file->device)
+	return ret;
+}
+
+/* Who may use the new file: as with the one in whose place it comes. */
+static int keep_owner(const struct disk_new *file, int fd, struct err *e)
+{
+	const struct stat *old = &file->old;
+
+	if (!file->replaces)
 		return 0;
-	fd = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	/* Another's file stays his where that is possible; the mode must not give away more. */
+	if (fchown(fd, old->st_uid, old->st_gid) < 0 && errno != EPERM)
+		return err_errno(e, errno, "cannot set the owner of %s", file->temporary);
+	if (fchmod(fd, old->st_mode & 07777) < 0)
+		return err_errno(e, errno, "cannot set the mode of %s", file->temporary);
+	return 0;
+}
+
+static int create_temporary(struct disk_new *file, struct err *e)
+{
+	int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, ret;
+	int fd = open(file->temporary, flags, file->replaces ? 0600 : 0666);
+
 	if (fd < 0) {
 		ret = err_errno(e, errno, "cannot create %s", file->temporary);
-
+		/* If it is there, it is not ours to remove. */
 		free(file->temporary);
 		file->temporary = NULL;
 		return ret;
 	}
+	ret = keep_owner(file, fd, e);
 	close(fd);
-	return 0;
+	return ret;
+}
+
+int disk_new_begin(struct disk_new *file, const char *path, struct err *e)
+{
+	int ret;
+
+	*file = (struct disk_new){.path = path};
+	ret = examine_old(file, e);
+	if (ret < 0)
+		return ret;
+	/* A symbolic link stays, and leads to the new file. */
+	file->real = file->replaces ? realpath(path, NULL) : strdup(path);
+	if (!file->real)
+		return err_errno(e, errno, "cannot find %s", path);
+	if (asprintf(&file->temporary, file->device ? "%s" : "%s.%d.part", file->real,
+		     (int)getpid()) < 0) {
+		file->temporary = NULL;
+		ret = err_set(e, ENOMEM, "out of memory");
+	}
+	if (!ret && !file->device)
+		ret = create_temporary(file, e);
+	if (ret < 0)
+		disk_new_abandon(file);
+	return ret;
 }
 
 char *disk_beside(const char *image, const char *name)
@@ -159,10 +205,10 @@ static void sync_folder(const char *path)
 
 int disk_new_commit(struct disk_new *file, struct err *e)
 {
-	if (!file->device && rename(file->temporary, file->path) < 0)
+	if (!file->device && rename(file->temporary, file->real) < 0)
 		return err_errno(e, errno, "cannot put %s in place", file->path);
 	if (!file->device)
-		sync_folder(file->path);
+		sync_folder(file->real);
 	free(file->temporary);
 	file->temporary = NULL;
 	return 0;
@@ -173,5 +219,6 @@ void disk_new_abandon(struct disk_new *file)
 	if (file->temporary && !file->device)
 		unlink(file->temporary);
 	free(file->temporary);
-	file->temporary = NULL;
+	free(file->real);
+	file->temporary = file->real = NULL;
 }
