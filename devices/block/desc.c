@@ -116,8 +116,11 @@ static bool power_of_two(uint64_t value)
 static int examine_device(struct file_desc *desc, const struct stat *st, struct err *e)
 {
 	unsigned int physical = 0;
-	int logical = 0;
+	int logical = 0, locked = 0;
 
+	/* Some can be opened for writing all the same, and fail later. */
+	if (!desc->read_only && ioctl(desc->fd, BLKROGET, &locked) == 0 && locked)
+		return err_set(e, EROFS, "disk %s is a read-only device", desc->path);
 	if (ioctl(desc->fd, BLKGETSIZE64, &desc->size_bytes) < 0)
 		return err_errno(e, errno, "disk %s: cannot ask the device for its size",
 				 desc->path);

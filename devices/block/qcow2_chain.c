@@ -110,7 +110,8 @@ int qcow2_chain_open(const char *image, const struct qcow2_header *h,
 		return ret;
 	below.path = path;
 	ret = blk_open(&below, loop, out, e);
-	if (ret < 0)
+	/* Once: in a long chain, what it is about would not be seen any more. */
+	if (ret < 0 && !options->depth)
 		ret = err_prefix(e, "backing file of %s", image);
 	free(path);
 	return ret;

@@ -74,16 +74,17 @@ static int run(const struct disk_settings *settings, char *const *operands, size
 	(void)count;
 	if (!options.format)
 		return -EINVAL;
-	if (strcmp(options.format, "qcow2")) {
-		err_set(e, ENOTSUP, "disk %s is raw: there is nothing to check", operands[0]);
-		return COMMAND_FAILED(STATUS_NOTHING);
-	}
 	if (settings->repair)
 		repair = strcmp(settings->repair, "all") ? QCOW2_REPAIR_LEAKS : QCOW2_REPAIR_ALL;
 	options.read_only = !repair;
 	ret = disk_open(&disk, &options, e);
 	if (ret < 0)
 		return ret;
+	if (strcmp(options.format, "qcow2")) {
+		disk_close(&disk);
+		err_set(e, ENOTSUP, "disk %s is raw: there is nothing to check", operands[0]);
+		return COMMAND_FAILED(STATUS_NOTHING);
+	}
 	report.say = settings->json ? NULL : say;
 	report.opaque = &lines;
 	ret = qcow2_check(qcow2_of(disk.blk), repair, &report, e);

@@ -37,25 +37,37 @@ static int fill(struct blk *blk, struct err *e)
 	return ret < 0 ? err_errno(e, -ret, "cannot fill the new disk") : 0;
 }
 
+/* The length and the space of a new file; a device has what it has. */
+static int reserve(const struct file_desc *desc, const struct disk_recipe *recipe, struct err *e)
+{
+	off_t size = (off_t)recipe->size_bytes;
+	int ret;
+
+	if (desc->block_device && desc->size_bytes < recipe->size_bytes)
+		return err_set(e, ENOSPC, "device %s has no more than %llu bytes", desc->path,
+			       (unsigned long long)desc->size_bytes);
+	if (desc->block_device)
+		return 0;
+	if (ftruncate(desc->fd, size) < 0)
+		return err_errno(e, errno, "cannot make %s %llu bytes long", desc->path,
+				 (unsigned long long)recipe->size_bytes);
+	ret = is(recipe->settings->prealloc, "falloc") ? posix_fallocate(desc->fd, 0, size) : 0;
+	return ret ? err_errno(e, ret, "cannot reserve space for %s", desc->path) : 0;
+}
+
 static int make_raw(const char *path, const struct disk_recipe *recipe, struct err *e)
 {
-	const char *prealloc = recipe->settings->prealloc;
 	struct blk_options options = {.path = path, .format = "raw"};
+	struct file_options file_options = {.path = path};
+	struct file_desc desc;
 	struct disk disk;
-	int fd = open(path, O_RDWR | O_CLOEXEC), ret = 0;
+	int ret = file_desc_open(&desc, &file_options, e);
 
-	if (fd < 0)
-		return err_errno(e, errno, "cannot open %s", path);
-	/* A device has the size that it has. */
-	if (ftruncate(fd, (off_t)recipe->size_bytes) < 0 && errno != EINVAL)
-		ret = err_errno(e, errno, "cannot make %s %llu bytes long", path,
-				(unsigned long long)recipe->size_bytes);
-	if (!ret && is(prealloc, "falloc"))
-		ret = posix_fallocate(fd, 0, (off_t)recipe->size_bytes);
-	if (ret > 0)
-		ret = err_errno(e, ret, "cannot reserve space for %s", path);
-	close(fd);
-	if (ret < 0 || !is(prealloc, "full"))
+	if (ret < 0)
+		return ret;
+	ret = reserve(&desc, recipe, e);
+	file_desc_close(&desc);
+	if (ret < 0 || !is(recipe->settings->prealloc, "full"))
 		return ret;
 	ret = disk_open(&disk, &options, e);
 	if (ret < 0)
