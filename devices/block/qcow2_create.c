@@ -248,7 +248,17 @@ static int place_step(struct qcow2 *q, void *arg, struct qcow2_waiter *waiter)
 	return !ret && step->target.copy ? qcow2_map_link(q, &step->target, waiter) : ret;
 }
 
-int qcow2_preallocate(struct qcow2 *q, bool space, struct err *e)
+/* Asks the host for all of the image file. A device is there already. */
+static int reserve(struct qcow2 *q)
+{
+	if (q->file->desc->block_device)
+		return 0;
+	return file_wait(q->file, (struct file_req){.op = FILE_ALLOCATE,
+						    .len_bytes = q->file_bytes,
+						    .point = "cluster_alloc"});
+}
+
+int qcow2_preallocate(struct qcow2 *q, bool space, bool (*stop)(void), struct err *e)
 {
 	struct place_step step = {0};
 	uint64_t size = q->blk.info.capacity_bytes;
@@ -256,16 +266,19 @@ int qcow2_preallocate(struct qcow2 *q, bool space, struct err *e)
 
 	if (q->backing)
 		return err_set(e, EINVAL, "an image with a backing file cannot be preallocated");
-	q->pool.no_ahead = !space;
+	q->pool.no_ahead = true;
 	while (!ret && step.guest < size) {
+		if (stop())
+			return err_set(e, EINTR, "interrupted");
 		step.len = size - step.guest;
 		ret = qcow2_wait_for(q, place_step, &step);
 		step.guest += step.target.len_bytes;
-		if (!ret && space && q->file->ops->resize)
-			qcow2_quiesce(q);
 	}
 	if (!ret)
 		ret = qcow2_settle(q);
+	/* At the end, when it is known how much it is, and in one piece. */
+	if (!ret && space)
+		ret = reserve(q);
 	if (ret < 0)
 		return err_errno(e, -ret, "cannot preallocate disk %s", q->file->desc->path);
 	return 0;

@@ -67,8 +67,11 @@ struct qcow2_create_options {
 /* Makes an image in @file, whose contents go. 0 or -errno with a sentence. */
 int qcow2_create(struct file *file, const struct qcow2_create_options *options, struct err *e);
 
-/* Gives each cluster its place, and (@space) asks the host for the room. 0 or -errno with @e. */
-int qcow2_preallocate(struct qcow2 *q, bool space, struct err *e);
+/*
+ * Gives each cluster its place, and (@space) has the host reserve the room. @stop is asked every
+ * now and then whether to give up: -EINTR. 0 or -errno with @e.
+ */
+int qcow2_preallocate(struct qcow2 *q, bool space, bool (*stop)(void), struct err *e);
 
 /* --- compressed clusters --- */
 

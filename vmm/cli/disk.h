@@ -2,6 +2,7 @@
 #ifndef SARANG_CLI_DISK_H
 #define SARANG_CLI_DISK_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -90,6 +91,9 @@ int disk_make(const char *path, const struct disk_recipe *recipe, struct err *e)
 
 /* @name as seen from the folder of @image, to be freed; NULL: out of memory. */
 char *disk_beside(const char *image, const char *name);
+
+/* A file's or a snapshot's name, which may be anything, where JSON wants UTF-8. */
+json_t *disk_json_text(const char *text);
 
 /* Set by SIGINT, SIGTERM and SIGHUP once disk_catch_signals was called. */
 void disk_catch_signals(void);

@@ -28,10 +28,10 @@ static void say(void *opaque, const char *text)
 static void print_json(const struct qcow2_check_report *r, const char *path)
 {
 	json_t *o =
-		json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "filename", path,
-			  "format", "qcow2", "corruptions", (json_int_t)r->corruptions, "leaks",
-			  (json_int_t)r->leaks, "corruptions-fixed",
-			  (json_int_t)r->fixed_corruptions, "leaks-fixed",
+		json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "filename",
+			  disk_json_text(path), "format", "qcow2", "corruptions",
+			  (json_int_t)r->corruptions, "leaks", (json_int_t)r->leaks,
+			  "corruptions-fixed", (json_int_t)r->fixed_corruptions, "leaks-fixed",
 			  (json_int_t)r->fixed_leaks, "total-clusters", (json_int_t)r->total,
 			  "allocated-clusters", (json_int_t)r->allocated, "compressed-clusters",
 			  (json_int_t)r->compressed, "image-end-offset", (json_int_t)r->image_end);

@@ -89,7 +89,10 @@ static int compare(struct blk *a, struct blk *b, struct err *e)
 	ret = c.bytes ? find_difference(&c, &where) : -ENOMEM;
 	free(c.bytes);
 	if (ret < 0) {
-		err_errno(e, -ret, "cannot compare the disks");
+		if (ret == -EINTR)
+			err_set(e, EINTR, "interrupted");
+		else
+			err_errno(e, -ret, "cannot compare the disks");
 		return COMMAND_FAILED(STATUS_CANNOT_READ);
 	}
 	if (where == UINT64_MAX)

@@ -92,7 +92,7 @@ static int preallocate(const char *path, const struct disk_recipe *recipe, struc
 	ret = disk_open(&disk, &options, e);
 	if (ret < 0)
 		return ret;
-	ret = qcow2_preallocate(qcow2_of(disk.blk), !is(mode, "metadata"), e);
+	ret = qcow2_preallocate(qcow2_of(disk.blk), !is(mode, "metadata"), disk_interrupted, e);
 	if (!ret && is(mode, "full"))
 		ret = fill(disk.blk, e);
 	disk_close(&disk);

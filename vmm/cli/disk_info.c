@@ -32,11 +32,11 @@ static json_t *describe_qcow2(const struct qcow2_header *h)
 	json_object_set_new(o, "corrupt", json_boolean((h->incompatible & QCOW2_CORRUPT) != 0));
 	json_object_set_new(o, "snapshots", json_integer(h->snapshot_count));
 	if (h->backing_name)
-		json_object_set_new(o, "backing-file", json_string(h->backing_name));
+		json_object_set_new(o, "backing-file", disk_json_text(h->backing_name));
 	if (h->backing_format)
-		json_object_set_new(o, "backing-format", json_string(h->backing_format));
+		json_object_set_new(o, "backing-format", disk_json_text(h->backing_format));
 	if (h->data_name)
-		json_object_set_new(o, "data-file", json_string(h->data_name));
+		json_object_set_new(o, "data-file", disk_json_text(h->data_name));
 	return o;
 }
 
@@ -120,7 +120,7 @@ static int show(const struct disk_settings *settings, const struct link *link, j
 		if (settings->json) {
 			json_t *o = qcow2 ? describe_qcow2(&h) : json_object();
 
-			json_object_set_new(o, "file", json_string(path));
+			json_object_set_new(o, "file", disk_json_text(path));
 			json_object_set_new(o, "format", json_string(format));
 			json_object_set_new(o, "size", json_integer((json_int_t)size));
 			json_object_set_new(o, "allocated", json_integer((json_int_t)used));

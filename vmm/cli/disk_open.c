@@ -187,6 +187,22 @@ char *disk_beside(const char *image, const char *name)
 	return asprintf(&path, "%.*s/%s", (int)(slash - image), image, name) < 0 ? NULL : path;
 }
 
+json_t *disk_json_text(const char *text)
+{
+	json_t *json = json_string(text);
+	char *copy, *p;
+
+	if (json)
+		return json;
+	copy = strdup(text);
+	for (p = copy; p && *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	json = copy ? json_string(copy) : NULL;
+	free(copy);
+	return json;
+}
+
 /* Makes the new name itself durable. */
 static void sync_folder(const char *path)
 {

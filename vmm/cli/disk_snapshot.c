@@ -46,26 +46,12 @@ static void print_one(const struct qcow2_snapshot *s)
 	printf("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, clock, icount);
 }
 
-/* JSON texts are UTF-8; a name may be anything. */
-static json_t *text_json(char *text)
-{
-	json_t *json = json_string(text);
-	char *p;
-
-	if (json)
-		return json;
-	for (p = text; *p; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	return json_string(text);
-}
-
 static json_t *describe(const struct qcow2_snapshot *s)
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "id", text_json(s->id));
-	json_object_set_new(o, "name", text_json(s->name));
+	json_object_set_new(o, "id", disk_json_text(s->id));
+	json_object_set_new(o, "name", disk_json_text(s->name));
 	json_object_set_new(o, "vm-state-size", json_integer((json_int_t)s->vm_state_bytes));
 	json_object_set_new(o, "date-sec", json_integer(s->seconds));
 	json_object_set_new(o, "date-nsec", json_integer(s->nanoseconds));
