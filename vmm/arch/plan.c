@@ -31,3 +31,25 @@ void plan_add_region(struct plan_device *planned, enum bus_space space, uint64_t
 		(struct device_region){.space = space, .len = len};
 	planned->region_count++;
 }
+
+int plan_add_chips(struct plan *plan, const struct plan_chip *chips, size_t count, struct err *e)
+{
+	const struct plan_chip *chip;
+
+	for (chip = chips; chip < chips + count; chip++) {
+		struct plan_device *planned = plan_add(plan, e, "%s", chip->id);
+
+		if (!planned)
+			return e->code;
+		snprintf(planned->detail, sizeof(planned->detail), "%s", chip->detail);
+		if (chip->mmio)
+			plan_add_region(planned, BUS_MMIO, chip->mmio, chip->len);
+		if (chip->port)
+			plan_add_region(planned, BUS_PIO, chip->port, chip->len);
+		planned->gsi = chip->gsi;
+		planned->pulsed = chip->pulsed;
+		planned->flags = chip->flags;
+		planned->create = chip->create;
+	}
+	return 0;
+}

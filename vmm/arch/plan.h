@@ -25,6 +25,12 @@ struct build_parts {
 	struct chr *hvc;     /* the virtio console's */
 };
 
+struct plan_device;
+
+/* Makes a planned device: *@out, or -errno with a sentence. */
+typedef int plan_create(const struct build_parts *parts, const struct plan_device *planned,
+			const struct device_place *place, struct device **out, struct err *e);
+
 struct plan_device {
 	char id[32];      /* "uart0", "disk1" */
 	char detail[128]; /* for inspect */
@@ -35,12 +41,22 @@ struct plan_device {
 	bool pulsed;    /* the interrupt is edge-triggered by irq_pulse (irqfd) */
 	unsigned index; /* which one of its kind: the disk's number */
 	unsigned flags; /* enum plan_flags */
-	int (*create)(const struct build_parts *parts, const struct plan_device *planned,
-		      const struct device_place *place, struct device **out, struct err *e);
+	plan_create *create;
 };
 
 enum plan_flags {
 	PLAN_POWER_BUTTON = 1 << 0, /* arch_press_power_button wants this device */
+};
+
+/* One of a board's own chips, each at a fixed place. */
+struct plan_chip {
+	const char *id, *detail;
+	uint32_t mmio, port; /* where its registers are; 0: not in that space */
+	uint16_t len;
+	int gsi; /* PLAN_NO_IRQ: none */
+	bool pulsed;
+	unsigned flags;
+	plan_create *create;
 };
 
 struct plan {
@@ -56,5 +72,8 @@ struct plan_device *plan_add(struct plan *plan, struct err *e, const char *id_fm
 /* Adds a region at @base to an entry. */
 void plan_add_region(struct plan_device *planned, enum bus_space space, uint64_t base,
 		     uint64_t len);
+
+/* Adds @count chips in their order. 0, or -ENOSPC with a sentence when the plan is full. */
+int plan_add_chips(struct plan *plan, const struct plan_chip *chips, size_t count, struct err *e);
 
 #endif

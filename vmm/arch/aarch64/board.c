@@ -46,37 +46,35 @@ static int create_pvpanic(const struct build_parts *parts, const struct plan_dev
 
 int arch_plan_chips(struct plan *plan, struct err *e)
 {
-	static const struct {
-		const char *id, *detail;
-		uint32_t base, len;
-		int spi;
-		unsigned flags;
-		int (*create)(const struct build_parts *parts, const struct plan_device *planned,
-			      const struct device_place *place, struct device **out, struct err *e);
-	} chips[] = {
-		{"uart0", "PL011 serial port: the console (ttyAMA0)", ARM64_UART0_BASE,
-		 PL011_REGION_LEN, ARM64_SPI_UART0, 0, create_uart},
-		{"rtc0", "PL031 real-time clock", ARM64_RTC_BASE, PL031_REGION_LEN, ARM64_SPI_RTC,
-		 0, create_rtc},
-		{"gpio0", "PL061 with the power button", ARM64_GPIO_BASE, PL061_REGION_LEN,
-		 ARM64_SPI_GPIO, PLAN_POWER_BUTTON, create_gpio},
-		{"pvpanic0", "panic notification", ARM64_PVPANIC_BASE, PVPANIC_REGION_LEN,
-		 PLAN_NO_IRQ, 0, create_pvpanic},
+	static const struct plan_chip chips[] = {
+		{.id = "uart0",
+		 .detail = "PL011 serial port: the console (ttyAMA0)",
+		 .mmio = ARM64_UART0_BASE,
+		 .len = PL011_REGION_LEN,
+		 .gsi = ARM64_SPI_UART0,
+		 .create = create_uart},
+		{.id = "rtc0",
+		 .detail = "PL031 real-time clock",
+		 .mmio = ARM64_RTC_BASE,
+		 .len = PL031_REGION_LEN,
+		 .gsi = ARM64_SPI_RTC,
+		 .create = create_rtc},
+		{.id = "gpio0",
+		 .detail = "PL061 with the power button",
+		 .mmio = ARM64_GPIO_BASE,
+		 .len = PL061_REGION_LEN,
+		 .gsi = ARM64_SPI_GPIO,
+		 .flags = PLAN_POWER_BUTTON,
+		 .create = create_gpio},
+		{.id = "pvpanic0",
+		 .detail = "panic notification",
+		 .mmio = ARM64_PVPANIC_BASE,
+		 .len = PVPANIC_REGION_LEN,
+		 .gsi = PLAN_NO_IRQ,
+		 .create = create_pvpanic},
 	};
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(chips); i++) {
-		struct plan_device *planned = plan_add(plan, e, "%s", chips[i].id);
-
-		if (!planned)
-			return e->code;
-		snprintf(planned->detail, sizeof(planned->detail), "%s", chips[i].detail);
-		plan_add_region(planned, BUS_MMIO, chips[i].base, chips[i].len);
-		planned->gsi = chips[i].spi;
-		planned->flags = chips[i].flags;
-		planned->create = chips[i].create;
-	}
-	return 0;
+	return plan_add_chips(plan, chips, ARRAY_SIZE(chips), e);
 }
 
 int arch_plan_virtio(struct plan *plan, struct plan_device *planned, struct err *e)

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "arch/mmio.h"
+#include "arch/exits.h"
 #include "arm64.h"
 #include "base/util.h"
 
@@ -35,15 +35,6 @@ void arch_vcpu_where(const struct vcpu *vcpu, char why[ARCH_WHY_MAX])
 					 i ? "," : " at", shown[i].name, value);
 }
 
-static enum arch_exit died(struct vcpu *vcpu, const char *what, char why[ARCH_WHY_MAX])
-{
-	char where[ARCH_WHY_MAX];
-
-	arch_vcpu_where(vcpu, where);
-	snprintf(why, ARCH_WHY_MAX, "%.120s; %.270s", what, where);
-	return ARCH_EXIT_DIED;
-}
-
 /*
  * PSCI (Arm DEN0022) SYSTEM_OFF, SYSTEM_RESET and SYSTEM_RESET2, which KVM hands on. The last is
  * what Linux does after a panic with the command line that arch_default_cmdline gives.
@@ -63,11 +54,11 @@ static enum arch_exit handle_system_event(struct vcpu *vcpu, char why[ARCH_WHY_M
 		snprintf(why, ARCH_WHY_MAX, "PSCI %s", reset2 ? "SYSTEM_RESET2" : "SYSTEM_RESET");
 		return reset2 ? ARCH_EXIT_PANICKED : ARCH_EXIT_RESET;
 	case KVM_SYSTEM_EVENT_CRASH:
-		return died(vcpu, "it reported a crash", why);
+		return arch_died(vcpu, "it reported a crash", why);
 	default:
 		snprintf(what, sizeof(what), "a system event sarang does not know (type %u)",
 			 run->system_event.type);
-		return died(vcpu, what, why);
+		return arch_died(vcpu, what, why);
 	}
 }
 
@@ -89,18 +80,11 @@ enum arch_exit arch_vcpu_exit(struct vcpu *vcpu, struct bus *bus, char why[ARCH_
 			 "it reached for 0x%" PRIx64
 			 ", where there is no RAM, with an instruction that cannot be emulated",
 			 (uint64_t)run->arm_nisv.fault_ipa);
-		return died(vcpu, what, why);
+		return arch_died(vcpu, what, why);
 	case KVM_EXIT_INTERNAL_ERROR:
 		snprintf(what, sizeof(what), "KVM internal error %u", run->internal.suberror);
-		return died(vcpu, what, why);
-	case KVM_EXIT_FAIL_ENTRY:
-		snprintf(what, sizeof(what),
-			 "the processor refused to enter the guest (reason %#llx)",
-			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
-		return died(vcpu, what, why);
+		return arch_died(vcpu, what, why);
 	default:
-		snprintf(what, sizeof(what), "an exit sarang does not know (reason %u)",
-			 run->exit_reason);
-		return died(vcpu, what, why);
+		return arch_died_otherwise(vcpu, why);
 	}
 }

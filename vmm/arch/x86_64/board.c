@@ -56,44 +56,43 @@ static int create_power(const struct build_parts *parts, const struct plan_devic
 
 int arch_plan_chips(struct plan *plan, struct err *e)
 {
-	static const struct {
-		const char *id, *detail;
-		uint32_t mmio; /* 0: ports only */
-		uint16_t port, len;
-		int gsi;
-		bool pulsed;
-		unsigned flags;
-		int (*create)(const struct build_parts *parts, const struct plan_device *planned,
-			      const struct device_place *place, struct device **out, struct err *e);
-	} chips[] = {
-		{"uart0", "16550A serial port: the console (ttyS0)", 0, X86_PORT_UART0,
-		 UART16550_REGION_LEN, X86_GSI_UART0, false, 0, create_uart},
-		{"rtc0", "MC146818 real-time clock", 0, X86_PORT_RTC, RTC_REGION_LEN, X86_GSI_RTC,
-		 false, 0, create_rtc},
-		{"i8042", "keyboard controller: reset only", 0, X86_PORT_I8042, I8042_REGION_LEN,
-		 PLAN_NO_IRQ, false, 0, create_i8042},
-		{"pvpanic0", "panic notification", 0, X86_PORT_PVPANIC, PVPANIC_REGION_LEN,
-		 PLAN_NO_IRQ, false, 0, create_pvpanic},
-		{"power0", "power-off, reset and power button", X86_POWER_BASE, X86_PORT_POWER,
-		 POWER_REGION_LEN, X86_GSI_POWER, true, PLAN_POWER_BUTTON, create_power},
+	static const struct plan_chip chips[] = {
+		{.id = "uart0",
+		 .detail = "16550A serial port: the console (ttyS0)",
+		 .port = X86_PORT_UART0,
+		 .len = UART16550_REGION_LEN,
+		 .gsi = X86_GSI_UART0,
+		 .create = create_uart},
+		{.id = "rtc0",
+		 .detail = "MC146818 real-time clock",
+		 .port = X86_PORT_RTC,
+		 .len = RTC_REGION_LEN,
+		 .gsi = X86_GSI_RTC,
+		 .create = create_rtc},
+		{.id = "i8042",
+		 .detail = "keyboard controller: reset only",
+		 .port = X86_PORT_I8042,
+		 .len = I8042_REGION_LEN,
+		 .gsi = PLAN_NO_IRQ,
+		 .create = create_i8042},
+		{.id = "pvpanic0",
+		 .detail = "panic notification",
+		 .port = X86_PORT_PVPANIC,
+		 .len = PVPANIC_REGION_LEN,
+		 .gsi = PLAN_NO_IRQ,
+		 .create = create_pvpanic},
+		{.id = "power0",
+		 .detail = "power-off, reset and power button",
+		 .mmio = X86_POWER_BASE,
+		 .port = X86_PORT_POWER,
+		 .len = POWER_REGION_LEN,
+		 .gsi = X86_GSI_POWER,
+		 .pulsed = true,
+		 .flags = PLAN_POWER_BUTTON,
+		 .create = create_power},
 	};
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(chips); i++) {
-		struct plan_device *planned = plan_add(plan, e, "%s", chips[i].id);
-
-		if (!planned)
-			return e->code;
-		snprintf(planned->detail, sizeof(planned->detail), "%s", chips[i].detail);
-		if (chips[i].mmio)
-			plan_add_region(planned, BUS_MMIO, chips[i].mmio, chips[i].len);
-		plan_add_region(planned, BUS_PIO, chips[i].port, chips[i].len);
-		planned->gsi = chips[i].gsi;
-		planned->pulsed = chips[i].pulsed;
-		planned->flags = chips[i].flags;
-		planned->create = chips[i].create;
-	}
-	return 0;
+	return plan_add_chips(plan, chips, ARRAY_SIZE(chips), e);
 }
 
 int arch_plan_virtio(struct plan *plan, struct plan_device *planned, struct err *e)

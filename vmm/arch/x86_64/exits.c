@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "arch/mmio.h"
+#include "arch/exits.h"
 #include "base/util.h"
 #include "x86.h"
 
@@ -74,15 +74,6 @@ static int describe_internal_error(const struct kvm_run *run, char *why, size_t 
 	return used;
 }
 
-static enum arch_exit died(struct vcpu *vcpu, const char *what, char why[ARCH_WHY_MAX])
-{
-	char where[ARCH_WHY_MAX];
-
-	arch_vcpu_where(vcpu, where);
-	snprintf(why, ARCH_WHY_MAX, "%.120s; %.270s", what, where);
-	return ARCH_EXIT_DIED;
-}
-
 enum arch_exit arch_vcpu_exit(struct vcpu *vcpu, struct bus *bus, char why[ARCH_WHY_MAX])
 {
 	struct kvm_run *run = vcpu->run;
@@ -100,18 +91,11 @@ enum arch_exit arch_vcpu_exit(struct vcpu *vcpu, struct bus *bus, char why[ARCH_
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return ARCH_EXIT_HANDLED;
 	case KVM_EXIT_SHUTDOWN:
-		return died(vcpu, "triple fault", why);
+		return arch_died(vcpu, "triple fault", why);
 	case KVM_EXIT_INTERNAL_ERROR:
 		describe_internal_error(run, what, sizeof(what));
-		return died(vcpu, what, why);
-	case KVM_EXIT_FAIL_ENTRY:
-		snprintf(what, sizeof(what),
-			 "the processor refused to enter the guest (reason %#llx)",
-			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
-		return died(vcpu, what, why);
+		return arch_died(vcpu, what, why);
 	default:
-		snprintf(what, sizeof(what), "an exit sarang does not know (reason %u)",
-			 run->exit_reason);
-		return died(vcpu, what, why);
+		return arch_died_otherwise(vcpu, why);
 	}
 }
