@@ -2,7 +2,9 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "base/util.h"
 #include "net/capture.h"
 #include "net/stream.h"
 #include "net/tap.h"
@@ -143,6 +145,24 @@ void net_rx_end(struct net *net, size_t len)
 				  len);
 	}
 	net->client.rx_end(net->client.opaque, len);
+}
+
+bool net_rx_copy(struct net *net, const uint8_t *frame, size_t len)
+{
+	struct iovec *iov;
+	int count = net_rx_begin(net, &iov), i;
+	size_t left = len, n;
+
+	if (!count)
+		return false;
+	for (i = 1; i < count && left; i++, left -= n, frame += n) {
+		n = MIN(iov[i].iov_len, left);
+		memcpy(iov[i].iov_base, frame, n);
+	}
+	if (net->offloads & NET_RX_CSUM)
+		((struct net_header *)iov->iov_base)->flags = NET_HEADER_DATA_VALID;
+	net_rx_end(net, left ? 0 : len);
+	return true;
 }
 
 void net_rx_close(struct net *net)

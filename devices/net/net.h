@@ -157,6 +157,9 @@ bool net_rx_open(struct net *net);
 int net_rx_begin(struct net *net, struct iovec **iov);
 void net_rx_end(struct net *net, size_t len);
 void net_rx_close(struct net *net);
+/* Between open and close: the frame of @len bytes at @frame, whose checksums are right. False: the
+ * guest has no buffers, and ops->rx_resume will be called. */
+bool net_rx_copy(struct net *net, const uint8_t *frame, size_t len);
 void net_tx_ready(struct net *net);
 void net_link_changed(struct net *net, bool up);
 

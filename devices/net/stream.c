@@ -30,12 +30,9 @@
 #include "base/strbuf.h"
 #include "base/util.h"
 #include "net/net.h"
+#include "net/peer.h"
 #include "net/spawn.h"
 
-#define NS_PER_MS    1000000ull
-#define RETRY_MIN_NS (50 * NS_PER_MS)
-#define RETRY_MAX_NS (5000 * NS_PER_MS)
-#define RETRY_OLD_NS (10000 * NS_PER_MS)
 #define ROUND        64 /* frames before others on the loop get their turn */
 #define PREFIX_BYTES sizeof(uint32_t)
 #define MESSAGE_MAX  (PREFIX_BYTES + NET_FRAME_MAX)
@@ -51,11 +48,9 @@ struct net_stream {
 	struct loop_fd source;
 	struct loop_fd end;  /* a pidfd */
 	struct loop_work go; /* goes on with what was received already */
-	struct loop_timer retry;
-	uint64_t retry_delay_ns, born_ns;
+	struct net_peer peer;
 	bool rx_stalled; /* the guest has no buffers */
 	bool tx_blocked; /* the socket is full */
-	bool link_down;  /* the guest was told */
 	size_t in_start, in_end;
 	size_t out_start, out_end;
 	uint8_t in[IN_ROOM];
@@ -133,25 +128,9 @@ static int join(struct net_stream *stream, struct err *e)
 {
 	stream->in_start = stream->in_end = stream->out_start = stream->out_end = 0;
 	stream->rx_stalled = stream->tx_blocked = false;
-	stream->born_ns = loop_now_ns();
+	net_peer_begins(&stream->peer);
 	return stream->path ? connect_to(stream->path, &stream->source.fd, e)
 			    : start_passt(stream, &stream->source.fd, e);
-}
-
-static void plan_retry(struct net_stream *stream)
-{
-	if (loop_now_ns() - stream->born_ns > RETRY_OLD_NS)
-		stream->retry_delay_ns = RETRY_MIN_NS;
-	loop_timer_arm(stream->net.loop, &stream->retry, stream->retry_delay_ns);
-	stream->retry_delay_ns = MIN(2 * stream->retry_delay_ns, RETRY_MAX_NS);
-}
-
-static void tell_link(struct net_stream *stream, bool up)
-{
-	if (stream->link_down == !up)
-		return;
-	stream->link_down = !up;
-	net_link_changed(&stream->net, up);
 }
 
 /* Ends the connection and the program, if there are any, and plans the next. */
@@ -168,8 +147,7 @@ static void lose(struct net_stream *stream, const char *why)
 	stream->rx_stalled = stream->tx_blocked = false;
 	log_limited(&stream->net.limit, LOG_WARN, "%s: %s: %s; sarang tries again", stream->net.id,
 		    PEER_TEXT(stream), why);
-	plan_retry(stream);
-	tell_link(stream, false);
+	net_peer_lost(&stream->peer);
 	/* What waited for room is sent, and lost, now. */
 	if (was_blocked)
 		net_tx_ready(&stream->net);
@@ -194,7 +172,7 @@ static void retry(void *opaque)
 	if (ret < 0)
 		lose(stream, *e.text ? e.text : "cannot watch it");
 	else
-		tell_link(stream, true);
+		net_peer_serves(&stream->peer);
 }
 
 /* Also when nobody looks at the socket because the guest has no buffers. */
@@ -228,25 +206,11 @@ static ssize_t next_frame(const struct net_stream *stream)
 /* Hands a frame of @len bytes to the guest; false: it has no buffers now. */
 static bool deliver(struct net_stream *stream, size_t len)
 {
-	const uint8_t *from = stream->in + stream->in_start + PREFIX_BYTES;
-	struct iovec *iov;
-	int count = net_rx_begin(&stream->net, &iov), i;
-	size_t left = len, n;
-
-	if (!count) {
+	/* passt has computed the checksums, or had them from the host's kernel. */
+	if (!net_rx_copy(&stream->net, stream->in + stream->in_start + PREFIX_BYTES, len)) {
 		stream->rx_stalled = true;
 		return false;
 	}
-	for (i = 1; i < count && left; i++) {
-		n = MIN(iov[i].iov_len, left);
-		memcpy(iov[i].iov_base, from, n);
-		from += n;
-		left -= n;
-	}
-	/* passt has computed the checksums, or had them from the host's kernel. */
-	if (stream->net.offloads & NET_RX_CSUM)
-		((struct net_header *)iov->iov_base)->flags = NET_HEADER_DATA_VALID;
-	net_rx_end(&stream->net, left ? 0 : len);
 	stream->in_start += PREFIX_BYTES + len;
 	return true;
 }
@@ -424,7 +388,7 @@ static int stream_start(struct net *net, struct err *e)
 	int ret;
 
 	if (stream->source.fd < 0) {
-		plan_retry(stream);
+		net_peer_plan(&stream->peer);
 		return 0;
 	}
 	ret = watch_connection(stream);
@@ -435,7 +399,7 @@ static void stream_stop(struct net *net)
 {
 	struct net_stream *stream = from_net(net);
 
-	loop_timer_cancel(net->loop, &stream->retry);
+	net_peer_stop(&stream->peer);
 	loop_del_fd(net->loop, &stream->source);
 	loop_del_fd(net->loop, &stream->end);
 }
@@ -480,8 +444,7 @@ int net_stream_open(const char *id, const struct net_stream_options *options, st
 	stream->end =
 		(struct loop_fd){.fd = -1, .events = EPOLLIN, .ready = ended, .opaque = stream};
 	stream->go = (struct loop_work){.run = go_on, .opaque = stream};
-	stream->retry = (struct loop_timer){.fired = retry, .opaque = stream};
-	stream->retry_delay_ns = RETRY_MIN_NS;
+	net_peer_init(&stream->peer, &stream->net, retry, stream);
 	ret = join(stream, e);
 	if (ret < 0) {
 		stream_close(&stream->net);

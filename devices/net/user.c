@@ -26,16 +26,13 @@
 #include "base/fd.h"
 #include "base/util.h"
 #include "net/net.h"
+#include "net/peer.h"
 #include "net/process.h"
 #include "net/spawn.h"
 
 #define NS_PER_MS 1000000ull
 /* How long the process may take to begin. */
 #define BEGIN_MAX_MS 10000
-/* It is started anew after the shorter one, or the longer one at last when it does not live. */
-#define RESTART_MIN_NS (50 * NS_PER_MS)
-#define RESTART_MAX_NS (5000 * NS_PER_MS)
-#define RESTART_OLD_NS (10000 * NS_PER_MS)
 /* Frames before others on the loop get their turn. */
 #define ROUND 64
 
@@ -44,8 +41,8 @@ struct net_user {
 	struct net_user_options options;
 	char *hostname, *program;
 	struct net_process process;
+	struct net_peer peer;
 	bool ready;            /* the process has said so */
-	bool link_down;        /* the guest was told */
 	bool running;          /* between start and stop */
 	bool rx_stalled;       /* the guest has no buffers */
 	bool tx_blocked;       /* the ring is full */
@@ -53,9 +50,6 @@ struct net_user {
 	struct loop_fd event;  /* the process has put frames, or made room */
 	struct loop_fd asks;
 	struct loop_fd end;
-	struct loop_timer restart;
-	uint64_t restart_delay_ns;
-	uint64_t born_ns;
 };
 
 static struct net_user *from_net(struct net *net)
@@ -68,7 +62,7 @@ static struct net_user *from_net(struct net *net)
 static int begin_process(struct net_user *user, struct err *e)
 {
 	user->ready = false;
-	user->born_ns = loop_now_ns();
+	net_peer_begins(&user->peer);
 	return net_process_start(&user->options, &user->process, e);
 }
 
@@ -90,14 +84,6 @@ static void watch_asks(struct net_user *user)
 		(void)loop_add_fd(user->net.loop, &user->asks);
 }
 
-static void plan_restart(struct net_user *user)
-{
-	if (loop_now_ns() - user->born_ns > RESTART_OLD_NS)
-		user->restart_delay_ns = RESTART_MIN_NS;
-	loop_timer_arm(user->net.loop, &user->restart, user->restart_delay_ns);
-	user->restart_delay_ns = MIN(2 * user->restart_delay_ns, RESTART_MAX_NS);
-}
-
 /* The process is gone, or does not make sense: ends it for good and plans the next. */
 static void lose_process(struct net_user *user, const char *why)
 {
@@ -113,10 +99,7 @@ static void lose_process(struct net_user *user, const char *why)
 	log_limited(&user->net.limit, LOG_WARN,
 		    "%s: its network process ended (%s); it is started anew", user->net.id,
 		    why ? why : how);
-	plan_restart(user);
-	if (!user->link_down)
-		net_link_changed(&user->net, false);
-	user->link_down = true;
+	net_peer_lost(&user->peer);
 	/* What waited for room is sent, and lost, now. */
 	if (was_blocked)
 		net_tx_ready(&user->net);
@@ -150,9 +133,7 @@ static void hear(struct net_user *user)
 	}
 	user->ready = true;
 	watch_asks(user);
-	if (user->link_down)
-		net_link_changed(&user->net, true);
-	user->link_down = false;
+	net_peer_serves(&user->peer);
 	send_held(user);
 	/* Has receive go on, or say that it sleeps. */
 	fd_event_signal(user->process.event);
@@ -164,26 +145,16 @@ static void hear(struct net_user *user)
 static bool receive_frame(struct net_user *user)
 {
 	const uint8_t *frame;
-	struct iovec *iov;
-	size_t len, left, n;
-	int count, i;
+	size_t len;
 
 	frame = net_ring_peek(&user->process.rx, &len);
 	if (!frame)
 		return false;
-	count = net_rx_begin(&user->net, &iov);
-	if (!count) {
+	/* The process computed the checksums itself, or had them from the host's kernel. */
+	if (!net_rx_copy(&user->net, frame, len)) {
 		user->rx_stalled = true;
 		return false;
 	}
-	for (i = 1, left = len; i < count && left; i++, left -= n, frame += n) {
-		n = MIN(iov[i].iov_len, left);
-		memcpy(iov[i].iov_base, frame, n);
-	}
-	/* The process computed the checksums itself, or had them from the host's kernel. */
-	if (user->net.offloads & NET_RX_CSUM)
-		((struct net_header *)iov->iov_base)->flags = NET_HEADER_DATA_VALID;
-	net_rx_end(&user->net, left ? 0 : len);
 	net_ring_take(&user->process.rx);
 	return true;
 }
@@ -239,7 +210,7 @@ static enum net_tx_result user_tx(struct net *net, const struct iovec *iov, int 
 		len += iov[i].iov_len;
 	/* What is sent while the cable is out is lost; what is sent before the first process is
 	 * ready waits for it. */
-	if (user->link_down ||
+	if (user->peer.link_down ||
 	    (user->ready && net_ring_put(&user->process.tx, iov + 1, count - 1, len)))
 		return NET_TX_DONE;
 	user->tx_blocked = true;
@@ -299,7 +270,7 @@ static int user_start(struct net *net, struct err *e)
 
 	user->running = true;
 	if (!user->process.pid) {
-		plan_restart(user);
+		net_peer_plan(&user->peer);
 		return 0;
 	}
 	/* Without ports nothing that the user asked for can be impossible: the guest may start. */
@@ -322,7 +293,7 @@ static void user_stop(struct net *net)
 	struct net_user *user = from_net(net);
 
 	user->running = false;
-	loop_timer_cancel(net->loop, &user->restart);
+	net_peer_stop(&user->peer);
 	loop_del_fd(net->loop, &user->source);
 	loop_del_fd(net->loop, &user->event);
 	loop_del_fd(net->loop, &user->asks);
@@ -382,8 +353,7 @@ int net_user_open(const char *id, const struct net_user_options *options, struct
 	user->event = (struct loop_fd){.events = EPOLLIN, .ready = rings_ready, .opaque = user};
 	user->asks = (struct loop_fd){.events = EPOLLIN, .ready = asked, .opaque = user};
 	user->end = (struct loop_fd){.events = EPOLLIN, .ready = ended, .opaque = user};
-	user->restart = (struct loop_timer){.fired = restart, .opaque = user};
-	user->restart_delay_ns = RESTART_MIN_NS;
+	net_peer_init(&user->peer, &user->net, restart, user);
 	ret = begin_process(user, e);
 	if (ret < 0) {
 		user_close(&user->net);
