@@ -145,7 +145,6 @@ static struct qcow2_table *add(struct qcow2 *q, enum qcow2_table_kind kind, uint
 		free(t);
 		return NULL;
 	}
-	memset(t->bytes, 0, q->cluster_bytes);
 	t->q = q;
 	t->kind = kind;
 	t->offset = offset;
@@ -162,8 +161,9 @@ static void loaded(struct file_req *req, int result)
 	struct qcow2 *q = t->q;
 
 	t->loading = false;
-	/* A file may end within its last table: what is not there is zero. */
-	t->error = result = result == -ENODATA ? 0 : result;
+	if (result == -ENODATA)
+		result = t->cut ? 0 : -EIO;
+	t->error = result;
 	t->pins++;
 	qcow2_wake(&t->waiting);
 	t->pins--;
@@ -177,6 +177,10 @@ static int load(struct qcow2 *q, struct qcow2_table *t)
 {
 	if (t->offset >= q->file_bytes)
 		return -EIO;
+	/* A file may end within its last table: what is not there is zero. */
+	t->cut = q->file_bytes - t->offset < q->cluster_bytes;
+	if (t->cut)
+		memset(t->bytes, 0, q->cluster_bytes);
 	t->loading = true;
 	t->iov = (struct iovec){t->bytes, q->cluster_bytes};
 	t->req = (struct file_req){
@@ -241,6 +245,7 @@ int qcow2_table_new(struct qcow2 *q, enum qcow2_table_kind kind, uint64_t offset
 	t = add(q, kind, offset);
 	if (!t)
 		return -ENOMEM;
+	memset(t->bytes, 0, q->cluster_bytes);
 	t->fresh = true;
 	*out = t;
 	return 0;

@@ -65,6 +65,7 @@ struct qcow2_table {
 	uint64_t offset; /* in the file */
 	unsigned char *bytes;
 	bool loading, fresh; /* fresh: not on disk yet */
+	bool cut;            /* the file ended within it when it was read */
 	int error;           /* of loading */
 	unsigned pins;       /* not to be evicted: being written */
 	bool dirty;
