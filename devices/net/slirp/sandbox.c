@@ -77,7 +77,8 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(sigaltstack), /* a sanitizer's, which ends at once without it */
+	/* a sanitizer's way to one */
+	SCMP_SYS(sigaltstack),
 };
 
 static int add_plain(scmp_filter_ctx filter)
