@@ -258,22 +258,31 @@ static int reserve(struct qcow2 *q)
 						    .point = "cluster_alloc"});
 }
 
+int qcow2_place_all(struct qcow2 *q, uint64_t from, uint64_t to, bool (*stop)(void))
+{
+	struct place_step step = {.guest = from};
+	int ret = 0;
+
+	while (!ret && step.guest < to) {
+		if (stop && stop())
+			return -EINTR;
+		step.len = to - step.guest;
+		ret = qcow2_wait_for(q, place_step, &step);
+		step.guest += step.target.len_bytes;
+	}
+	return ret;
+}
+
 int qcow2_preallocate(struct qcow2 *q, bool space, bool (*stop)(void), struct err *e)
 {
-	struct place_step step = {0};
-	uint64_t size = q->blk.info.capacity_bytes;
-	int ret = 0;
+	int ret;
 
 	if (q->backing)
 		return err_set(e, EINVAL, "an image with a backing file cannot be preallocated");
 	q->pool.no_ahead = true;
-	while (!ret && step.guest < size) {
-		if (stop())
-			return err_set(e, EINTR, "interrupted");
-		step.len = size - step.guest;
-		ret = qcow2_wait_for(q, place_step, &step);
-		step.guest += step.target.len_bytes;
-	}
+	ret = qcow2_place_all(q, 0, q->blk.info.capacity_bytes, stop);
+	if (ret == -EINTR)
+		return err_set(e, EINTR, "interrupted");
 	if (!ret)
 		ret = qcow2_settle(q);
 	/* At the end, when it is known how much it is, and in one piece. */

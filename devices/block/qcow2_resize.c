@@ -100,6 +100,8 @@ static int grow_l1(struct qcow2 *q, uint64_t entries)
 	if (!ret) {
 		memcpy(l1, q->l1, q->h.l1_entries * sizeof(*l1));
 		ret = qcow2_replace_l1(q, l1, entries, host);
+		if (ret < 0)
+			qcow2_free_later(q, host, clusters << q->cluster_bits);
 	}
 	if (ret < 0)
 		free(l1);
@@ -145,6 +147,30 @@ static uint64_t mapped_end(const struct qcow2 *q)
 	return i << qcow2_l2_shift(q);
 }
 
+/* The length of an external data file. A device has its own. */
+static int set_data_length(struct qcow2 *q, uint64_t size)
+{
+	if (q->data->desc->block_device)
+		return size > q->data->desc->size_bytes ? -ENOSPC : 0;
+	return q->data->ops->resize(q->data, size);
+}
+
+/*
+ * Makes an external data file longer. Cut first, it reads as zeroes from @old on: *@stale becomes
+ * how far it may not. One that is a raw disk as well has all its clusters entered.
+ */
+static int grow_data(struct qcow2 *q, uint64_t old, uint64_t size, uint64_t *stale)
+{
+	int ret = set_data_length(q, old);
+
+	if (!ret)
+		ret = set_data_length(q, size);
+	*stale = q->data->desc->block_device ? size : old;
+	if (!ret && (q->h.autoclear & QCOW2_RAW_DATA))
+		ret = qcow2_place_all(q, qcow2_cluster_down(q, old), size, NULL);
+	return ret;
+}
+
 static int grow(struct qcow2 *q, uint64_t old, uint64_t size)
 {
 	uint64_t entries = qcow2_l1_entries_for(&q->h, size);
@@ -153,6 +179,8 @@ static int grow(struct qcow2 *q, uint64_t old, uint64_t size)
 
 	if (entries > q->h.l1_entries)
 		ret = grow_l1(q, entries);
+	if (!ret && q->external)
+		ret = grow_data(q, old, size, &stale);
 	if (ret < 0)
 		return ret;
 	q->blk.info.capacity_bytes = size;
@@ -180,9 +208,6 @@ int qcow2_resize(struct blk *blk, uint64_t capacity_bytes, struct err *e)
 			       "disk %s is a qcow2 of version 2 with snapshots: it cannot be "
 			       "resized",
 			       path);
-	if (q->external)
-		return err_set(e, ENOTSUP,
-			       "disk %s has an external data file: it cannot be resized", path);
 	if (qcow2_l1_entries_for(&q->h, capacity_bytes) > QCOW2_L1_BYTES_MAX / 8)
 		return err_set(e, EFBIG, "disk %s: its clusters are too small for %llu bytes", path,
 			       (unsigned long long)capacity_bytes);
@@ -200,5 +225,8 @@ int qcow2_resize(struct blk *blk, uint64_t capacity_bytes, struct err *e)
 	q->h.size_bytes = capacity_bytes;
 	q->header_dirty = true;
 	ret = qcow2_flush_wait(q);
+	/* Cut when nobody counts on it any more. */
+	if (!ret && q->external && capacity_bytes < old)
+		ret = set_data_length(q, capacity_bytes);
 	return ret < 0 ? err_errno(e, -ret, "cannot resize disk %s", path) : 0;
 }

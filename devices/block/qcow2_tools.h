@@ -68,6 +68,12 @@ struct qcow2_create_options {
 int qcow2_create(struct file *file, const struct qcow2_create_options *options, struct err *e);
 
 /*
+ * Gives each cluster of guest bytes @from to @to its place. @stop, if not NULL, is asked every now
+ * and then whether to give up: -EINTR. 0 or -errno.
+ */
+int qcow2_place_all(struct qcow2 *q, uint64_t from, uint64_t to, bool (*stop)(void));
+
+/*
  * Gives each cluster its place, and (@space) has the host reserve the room. @stop is asked every
  * now and then whether to give up: -EINTR. 0 or -errno with @e.
  */
