@@ -51,9 +51,10 @@ static int refuse_open(const struct file_options *options, int errnum, struct er
 	/* Reading may be possible where writing is not: then say how. */
 	if (!options->read_only && (errnum == EACCES || errnum == EPERM || errnum == EROFS) &&
 	    access(path, R_OK) == 0)
-		return err_set(e, errnum,
-			       "disk %s is read-only: add ,ro to give it to the guest as such",
-			       path);
+		return err_set(
+			e, errnum,
+			"disk %s can be read, not written: a guest can have it as such with ,ro",
+			path);
 	return err_errno(e, errnum, "cannot open disk %s", path);
 }
 
@@ -120,7 +121,10 @@ static int examine_device(struct file_desc *desc, const struct stat *st, struct 
 
 	/* Some can be opened for writing all the same, and fail later. */
 	if (!desc->read_only && ioctl(desc->fd, BLKROGET, &locked) == 0 && locked)
-		return err_set(e, EROFS, "disk %s is a read-only device", desc->path);
+		return err_set(
+			e, EROFS,
+			"disk %s is a read-only device: a guest can have it as such with ,ro",
+			desc->path);
 	if (ioctl(desc->fd, BLKGETSIZE64, &desc->size_bytes) < 0)
 		return err_errno(e, errno, "disk %s: cannot ask the device for its size",
 				 desc->path);

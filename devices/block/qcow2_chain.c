@@ -67,10 +67,11 @@ int qcow2_chain_path(const char *image, const char *name, const char *what,
 	if (!real || !dir)
 		ret = err_errno(e, errno, "disk %s: cannot find its %s %s", image, what, name);
 	else if (!is_below(real, dir))
-		ret = err_set(e, EACCES,
-			      "disk %s names a %s outside of its own directory, %s: add "
-			      "backing=ok to the disk if you trust it",
-			      image, what, name);
+		ret = err_set(
+			e, EACCES,
+			"disk %s names a %s outside of its own directory, %s: add "
+			"backing=ok to the disk (for sarang disk: --backing-ok) if you trust it",
+			image, what, name);
 	free(joined);
 	free(dir);
 	if (ret < 0)

@@ -85,7 +85,7 @@ START_TEST(tells_how_to_use_an_image_that_cannot_be_written)
 	if (geteuid() == 0)
 		ck_assert_int_eq(seteuid(65534), 0);
 	if (access(".", X_OK) == 0 && eaccess(c.path, R_OK) == 0) {
-		expect_refusal(&c, (struct blk_options){.path = c.path}, EACCES, "add ,ro");
+		expect_refusal(&c, (struct blk_options){.path = c.path}, EACCES, "with ,ro");
 		ck_assert_int_eq(blk_probe(&(struct blk_options){.path = c.path, .read_only = true},
 					   &info, &e),
 				 0);
