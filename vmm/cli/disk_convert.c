@@ -52,8 +52,8 @@ static int check(const struct disk_settings *s, struct err *e)
 		return err_set(e, EINVAL,
 			       "--compress and --prealloc contradict each other: compressed "
 			       "clusters have no place of their own");
-	if (s->sparse_bytes % 512)
-		return err_set(e, EINVAL, "--sparse is a multiple of 512, or 0");
+	if (s->sparse_bytes % 512 || s->sparse_bytes > DISK_PIECE_BYTES)
+		return err_set(e, EINVAL, "--sparse is a multiple of 512, up to 1M, or 0");
 	return 0;
 }
 

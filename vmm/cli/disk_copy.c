@@ -235,7 +235,7 @@ int disk_copy(const struct disk_copy *job, struct err *e)
 	struct copy c = {
 		.job = job,
 		.size = job->from->info.capacity_bytes,
-		.sparse = MIN(job->sparse_bytes, DISK_PIECE_BYTES),
+		.sparse = job->sparse_bytes,
 	};
 	unsigned i;
 

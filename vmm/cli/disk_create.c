@@ -275,7 +275,7 @@ const struct disk_verb disk_create = {
 	.name = "create",
 	.usage = "[-f raw|qcow2] [--prealloc MODE] [-b BASE -F FORMAT] [--data-file FILE] "
 		 "[--cluster "
-		 "SIZE] FILE [SIZE]",
+		 "SIZE] [--compression zlib|zstd] FILE [SIZE]",
 	.options = " format prealloc backing backing-format data-file cluster compression ",
 	.operands_min = 1,
 	.operands_max = 2,
