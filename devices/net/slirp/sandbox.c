@@ -6,7 +6,8 @@
  *   no capability, and none to be gained: capabilities(7), no_new_privs
  *   no core dump, no file written: its resource limits are 0; no debugger: it is not dumpable
  *   no system call but those below: seccomp(2). Sockets are of the Internet, not Unix ones; memory
- *   cannot be made executable; nothing is executed or killed.
+ *   cannot be made executable; nothing is executed or killed, by way of a descriptor's owner and
+ *   signal either (fcntl(2)); and no descriptor is made to block: sarang uses the eventfds, too
  *
  * Opening a file is special: libslirp reads /etc/resolv.conf again when that has changed. Each open
  * is answered by sarang, which passes that file and no other. A kernel without such notifications
@@ -18,6 +19,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -49,7 +51,6 @@ static const int allowed[] = {
 	SCMP_SYS(shutdown),
 	/* what is open */
 	SCMP_SYS(close),
-	SCMP_SYS(fcntl),
 	SCMP_SYS(fstat),
 	SCMP_SYS(lseek),
 	SCMP_SYS(newfstatat),
@@ -95,7 +96,7 @@ static int add_plain(scmp_filter_ctx filter)
 static int add_guarded(scmp_filter_ctx filter)
 {
 	static const int families[] = {AF_INET, AF_INET6};
-	static const unsigned long controls[] = {FIONREAD, FIONBIO};
+	static const int plain_fcntls[] = {F_GETFD, F_SETFD, F_GETFL};
 	size_t i;
 	int ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 				   SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -103,9 +104,17 @@ static int add_guarded(scmp_filter_ctx filter)
 	for (i = 0; i < ARRAY_SIZE(families) && !ret; i++)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
-	for (i = 0; i < ARRAY_SIZE(controls) && !ret; i++)
+	for (i = 0; i < ARRAY_SIZE(plain_fcntls) && !ret; i++)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				       SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)plain_fcntls[i], 0));
+	if (!ret)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 2,
+				       SCMP_A1(SCMP_CMP_EQ, F_SETFL, 0),
+				       SCMP_A2(SCMP_CMP_MASKED_EQ, O_NONBLOCK | O_ASYNC,
+					       O_NONBLOCK));
+	if (!ret)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				       SCMP_A1(SCMP_CMP_EQ, controls[i], 0));
+				       SCMP_A1(SCMP_CMP_EQ, FIONREAD, 0));
 	return ret;
 }
 

@@ -12,5 +12,6 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, capture_cases());
 	suite_add_tcase(suite, stream_cases());
 	suite_add_tcase(suite, ring_cases());
+	suite_add_tcase(suite, sandbox_cases());
 	return suite;
 }

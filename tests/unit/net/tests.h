@@ -11,5 +11,6 @@ TCase *user_cases(void);
 TCase *capture_cases(void);
 TCase *stream_cases(void);
 TCase *ring_cases(void);
+TCase *sandbox_cases(void);
 
 #endif
