@@ -92,7 +92,7 @@ static void set_port(union net_endpoint *end, uint16_t port)
 		end->v4.sin_port = htons(port);
 }
 
-/* "127.0.0.1", "[::1]" or nothing; *@given says whether there was something. */
+/* "127.0.0.1", "[::1]", "[]" or nothing; *@given says whether it is an address. */
 static bool parse_host(const char *text, size_t len, union net_endpoint *end, bool *given)
 {
 	char address[INET6_ADDRSTRLEN];
@@ -100,7 +100,7 @@ static bool parse_host(const char *text, size_t len, union net_endpoint *end, bo
 
 	memset(end, 0, sizeof(*end));
 	end->any.sa_family = v6 ? AF_INET6 : AF_INET;
-	*given = len;
+	*given = v6 ? len > 2 : len > 0;
 	if (!len)
 		return true;
 	if (v6) {
@@ -177,9 +177,14 @@ static const char *parse_ends(const char *text, struct net_forward *forward)
 		set_port(&forward->guest, port);
 	}
 	if (!host_given) {
+		sa_family_t family = forward->host.any.sa_family;
+
+		/* "[]" has one, nothing has none. */
+		if (family == AF_INET)
+			family = forward->guest.any.sa_family;
 		port = net_endpoint_port(&forward->host);
 		forward->host = (union net_endpoint){0};
-		forward->host.any.sa_family = forward->guest.any.sa_family;
+		forward->host.any.sa_family = family;
 		if (forward->host.any.sa_family == AF_INET6)
 			forward->host.v6.sin6_addr = in6addr_loopback;
 		else
@@ -205,6 +210,22 @@ int net_forward_parse(const char *text, struct net_forward *forward, struct err 
 		       "hostfwd=%s cannot be understood: %s; the form is "
 		       "[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport",
 		       text, wrong);
+}
+
+/* All of the host's addresses. */
+static bool is_any(const union net_endpoint *end)
+{
+	if (end->any.sa_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&end->v6.sin6_addr);
+	return end->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+bool net_forwards_collide(const struct net_forward *a, const struct net_forward *b)
+{
+	if (a->udp != b->udp || a->host.any.sa_family != b->host.any.sa_family ||
+	    net_endpoint_port(&a->host) != net_endpoint_port(&b->host))
+		return false;
+	return is_any(&a->host) || is_any(&b->host) || !memcmp(&a->host, &b->host, sizeof(a->host));
 }
 
 const char *net_endpoint_format(const union net_endpoint *end, char text[NET_FORWARD_TEXT_MAX])

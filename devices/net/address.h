@@ -45,9 +45,13 @@ struct net_forward {
 /*
  * Parses "[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport". Without a protocol it is TCP,
  * without a host address the loopback, without a guest address the one the guest was given. IPv6
- * addresses stand in brackets; both sides are of one family. 0, or -EINVAL with a sentence.
+ * addresses stand in brackets, and "[]" is none, of IPv6; both sides are of one family. 0, or
+ * -EINVAL with a sentence.
  */
 int net_forward_parse(const char *text, struct net_forward *forward, struct err *e);
+
+/* Whether both want the same port of the host, so that only one can listen. */
+bool net_forwards_collide(const struct net_forward *a, const struct net_forward *b);
 
 /* Writes it as net_forward_parse reads it; returns @text. */
 const char *net_forward_format(const struct net_forward *forward, char text[NET_FORWARD_TEXT_MAX]);

@@ -71,6 +71,9 @@ START_TEST(forwards_are_read_and_written)
 		{"tcp:[::1]:80-[fec0::15]:8080", "tcp:[::1]:80-[fec0::15]:8080"},
 		{"tcp:[::]:80-:8080", "tcp:[::]:80-[::]:8080"},
 		{"tcp::80-[]:8080", "tcp:[::1]:80-[::]:8080"},
+		{"tcp:[]:80-:8080", "tcp:[::1]:80-[::]:8080"},
+		{"tcp:[]:80-[]:8080", "tcp:[::1]:80-[::]:8080"},
+		{"tcp:[]:80-[fec0::15]:8080", "tcp:[::1]:80-[fec0::15]:8080"},
 		{"tcp::1-:65535", "tcp:127.0.0.1:1-0.0.0.0:65535"},
 	};
 	char text[NET_FORWARD_TEXT_MAX];
@@ -112,6 +115,9 @@ START_TEST(bad_forwards_are_refused)
 		"tcp:[1.2.3.4]:80-:80",
 		"tcp:[::1]:80-10.0.2.15:80",
 		"tcp:host:80-:80",
+		"tcp:[fe80::1%lo]:80-:80",
+		"tcp:127.0.0.1:80-[]:80",
+		"tcp:[]:80-10.0.2.15:80",
 		"tcp:[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]:80-:80",
 	};
 	struct net_forward f;
@@ -125,6 +131,34 @@ START_TEST(bad_forwards_are_refused)
 }
 END_TEST
 
+START_TEST(forwards_of_one_port_collide)
+{
+	static const struct {
+		const char *a, *b;
+		bool collide;
+	} pairs[] = {
+		{"tcp::80-:80", "tcp::80-:81", true},
+		{"tcp::80-:80", "tcp::81-:80", false},
+		{"tcp::80-:80", "udp::80-:80", false},
+		{"tcp::80-:80", "tcp:127.0.0.2:80-:80", false},
+		{"udp::80-:80", "udp:0.0.0.0:80-:80", true},
+		{"tcp::80-:80", "tcp:[::1]:80-:80", false},
+		{"tcp:[::1]:80-:80", "tcp:[::]:80-:80", true},
+		{"tcp:[::1]:80-:80", "tcp:[::2]:80-:80", false},
+		{"tcp:0.0.0.0:80-:80", "tcp:[::]:80-:80", false},
+	};
+	struct net_forward a, b;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(pairs); i++) {
+		ck_assert_int_eq(net_forward_parse(pairs[i].a, &a, &e), 0);
+		ck_assert_int_eq(net_forward_parse(pairs[i].b, &b, &e), 0);
+		ck_assert_int_eq(net_forwards_collide(&a, &b), pairs[i].collide);
+		ck_assert_int_eq(net_forwards_collide(&b, &a), pairs[i].collide);
+	}
+}
+END_TEST
+
 TCase *address_cases(void)
 {
 	TCase *tc = tcase_create("address");
@@ -134,5 +168,6 @@ TCase *address_cases(void)
 	tcase_add_test(tc, made_mac_addresses_are_local_and_lasting);
 	tcase_add_test(tc, forwards_are_read_and_written);
 	tcase_add_test(tc, bad_forwards_are_refused);
+	tcase_add_test(tc, forwards_of_one_port_collide);
 	return tc;
 }
