@@ -19,6 +19,8 @@
 
 /* RFC 1035: one label. */
 #define HOSTNAME_MAX 63
+/* 10.0.2.0/24 without its last byte. */
+#define USER_NETWORK 0x0a0002u
 /* How long a card's thread looks for the next frame before it sleeps: about what a wake-up costs.
  */
 #define NET_POLL_MAX_NS 50000
@@ -59,6 +61,18 @@ static bool next_forward(const char **text, struct net_forward *forward, int *re
 	return !*ret;
 }
 
+/* Nobody else is there that a port could lead to. */
+static int check_guest(const struct net_forward *forward, struct err *e)
+{
+	uint32_t address = ntohl(forward->guest.v4.sin_addr.s_addr);
+	char end[NET_FORWARD_TEXT_MAX];
+
+	if (forward->guest.any.sa_family != AF_INET || !address || address >> 8 == USER_NETWORK)
+		return 0;
+	return err_set(e, EINVAL, "hostfwd= leads to %s, but the guest's network is 10.0.2.0/24",
+		       net_endpoint_format(&forward->guest, end));
+}
+
 static int check_forwards(const struct net_config *net, struct err *e)
 {
 	const char *text = net->forwards ? net->forwards : "";
@@ -66,10 +80,12 @@ static int check_forwards(const struct net_config *net, struct err *e)
 	unsigned count = 0;
 	int ret = 0;
 
-	while (next_forward(&text, &forward, &ret, e))
+	while (!ret && next_forward(&text, &forward, &ret, e)) {
 		if (++count > NET_FORWARDS_MAX)
 			return err_set(e, EINVAL, "hostfwd is given too often: at most %d times",
 				       NET_FORWARDS_MAX);
+		ret = check_guest(&forward, e);
+	}
 	return ret;
 }
 
@@ -143,11 +159,18 @@ static int check_foreign(const struct net_config *net, struct err *e)
 		const char *name;
 		bool given, fits;
 	} settings[] = {
-		{"hostfwd", net->forwards, user},    {"hostname", net->hostname, user},
-		{"restrict", net->restricted, user}, {"mtu", net->mtu, user || passt},
-		{"ifname", net->ifname, tap},        {"fd", net->fd, tap},
-		{"queues", net->queues, tap},        {"vhost", net->vhost, tap},
-		{"path", net->path, passt},          {"mac", net->mac, user || tap || passt},
+		{"hostfwd", net->forwards, user},
+		{"hostname", net->hostname, user},
+		{"restrict", net->restricted, user},
+		{"mtu", net->mtu, user || passt},
+		{"ifname", net->ifname, tap},
+		{"fd", net->fd, tap},
+		{"queues", net->queues, tap},
+		{"vhost", net->vhost, tap},
+		{"path", net->path, passt},
+		{"mac", net->mac, user || tap || passt},
+		{"bps", net->bps, user || tap || passt},
+		{"pps", net->pps, user || tap || passt},
 	};
 	size_t i;
 
@@ -155,6 +178,25 @@ static int check_foreign(const struct net_config *net, struct err *e)
 		if (settings[i].given && !settings[i].fits)
 			return err_set(e, EINVAL, "%s= means nothing to a network of this kind",
 				       settings[i].name);
+	return 0;
+}
+
+/* A name that a script has left empty is not one that was not given. */
+static int check_empty(const struct net_config *net, struct err *e)
+{
+	const struct {
+		const char *name, *text;
+	} settings[] = {
+		{"hostfwd", net->forwards},
+		{"ifname", net->ifname},
+		{"path", net->path},
+		{"mac", net->mac},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		if (settings[i].text && !*settings[i].text)
+			return err_set(e, EINVAL, "%s= is empty", settings[i].name);
 	return 0;
 }
 
@@ -183,8 +225,10 @@ static uint64_t parse_bps(const char *text)
 static int check_net(const struct net_config *net, struct err *e)
 {
 	uint8_t mac[NET_MAC_BYTES];
-	int ret = 0;
+	int ret = check_empty(net, e);
 
+	if (ret < 0)
+		return ret;
 	if (!strcmp(net->kind, "user"))
 		ret = check_user(net, e);
 	else if (!strcmp(net->kind, "tap"))
@@ -207,6 +251,71 @@ static int check_net(const struct net_config *net, struct err *e)
 	return ret;
 }
 
+/* What two cards cannot both have; each of them is sound. */
+static int check_twins(const struct net_config *a, const struct net_config *b, struct err *e)
+{
+	uint8_t mac_a[NET_MAC_BYTES], mac_b[NET_MAC_BYTES];
+
+	if (a->ifname && b->ifname && !strcmp(a->ifname, b->ifname))
+		return err_set(e, EINVAL, "two cards have ifname=%s: a tap device serves one",
+			       a->ifname);
+	if (a->fd && b->fd && parse_fd(a->fd) == parse_fd(b->fd))
+		return err_set(e, EINVAL, "two cards have fd=%s: a tap device serves one", b->fd);
+	if (!a->mac || !b->mac)
+		return 0;
+	(void)net_mac_parse(a->mac, mac_a, NULL);
+	(void)net_mac_parse(b->mac, mac_b, NULL);
+	if (!memcmp(mac_a, mac_b, sizeof(mac_a)))
+		return err_set(e, EINVAL, "two cards have the MAC address %s", b->mac);
+	return 0;
+}
+
+/* Whether one of the @count @rules wants the same port of the host. */
+static bool has_rival(const struct net_forward *forward, const struct net_forward *rules,
+		      unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		if (net_forwards_collide(forward, &rules[i]))
+			return true;
+	return false;
+}
+
+/* Whether no port of the host is forwarded twice, by one card or by two. */
+static int check_ports(const struct net_user_options *a, const struct net_user_options *b,
+		       struct err *e)
+{
+	char end[NET_FORWARD_TEXT_MAX];
+	unsigned i;
+
+	for (i = 0; i < a->forward_count; i++)
+		if (has_rival(&a->forwards[i], b->forwards, a == b ? i : b->forward_count))
+			return err_set(e, EINVAL, "hostfwd= asks for %s port %s of the host twice",
+				       a->forwards[i].udp ? "UDP" : "TCP",
+				       net_endpoint_format(&a->forwards[i].host, end));
+	return 0;
+}
+
+static int check_together(const struct machine_config *config, struct err *e)
+{
+	struct net_user_options a, b;
+	unsigned i, j;
+	int ret = 0;
+
+	for (i = 0; i < config->net_count && !ret; i++) {
+		machine_net_user(config, i, &a);
+		ret = check_ports(&a, &a, e);
+		for (j = 0; j < i && !ret; j++) {
+			machine_net_user(config, j, &b);
+			ret = check_twins(&config->nets[j], &config->nets[i], e);
+			if (!ret)
+				ret = check_ports(&a, &b, e);
+		}
+	}
+	return ret < 0 ? err_prefix(e, "--net") : 0;
+}
+
 int machine_nets_finish(struct machine_config *config, struct err *e)
 {
 	unsigned i;
@@ -224,6 +333,9 @@ int machine_nets_finish(struct machine_config *config, struct err *e)
 	}
 	if (config->net_count && !strcmp(config->nets[0].kind, "none"))
 		machine_nets_free(config);
+	ret = check_together(config, e);
+	if (ret < 0)
+		return ret;
 	for (i = 0; i < config->net_count && config->pcap; i++)
 		if (config->nets[i].vhost)
 			return err_set(e, EINVAL,
