@@ -57,6 +57,13 @@ uint64_t qcow2_check_count(const struct qcow2_check *c, uint64_t cluster)
 	return piece ? piece[cluster & ((UINT64_C(1) << PIECE_BITS) - 1)].refs : 0;
 }
 
+uint64_t qcow2_check_next(const struct qcow2_check *c, uint64_t cluster, uint64_t end)
+{
+	while (cluster < MIN(end, c->clusters) && !c->pieces[cluster >> PIECE_BITS])
+		cluster = ((cluster >> PIECE_BITS) + 1) << PIECE_BITS;
+	return MIN(cluster, end);
+}
+
 int qcow2_check_refer(struct qcow2_check *c, const char *what, struct qcow2_run run, uint64_t times)
 {
 	struct qcow2 *q = c->q;

@@ -28,6 +28,11 @@ void qcow2_check_corrupt(struct qcow2_check *c, const char *what, uint64_t where
 int qcow2_check_refer(struct qcow2_check *c, const char *what, struct qcow2_run run,
 		      uint64_t times);
 uint64_t qcow2_check_count(const struct qcow2_check *c, uint64_t cluster);
+/*
+ * The next cluster from @cluster on that may have references, or @end: a file can be sparse, and
+ * have far more clusters than anybody can look at.
+ */
+uint64_t qcow2_check_next(const struct qcow2_check *c, uint64_t cluster, uint64_t end);
 
 /* What the bitmaps extension refers to. */
 int qcow2_check_bitmaps(struct qcow2_check *c);

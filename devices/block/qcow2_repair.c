@@ -88,6 +88,10 @@ int qcow2_check_compare(struct qcow2_check *c, enum qcow2_repair repair)
 		bool here =
 			block < q->reftable_entries && (q->reftable[block] & QCOW2_REFTABLE_MASK);
 
+		/* What no table counts and nothing refers to is passed in large steps. */
+		if (block >= q->reftable_entries)
+			block = MAX(block, qcow2_check_next(c, block * per_block, c->clusters) /
+						   per_block);
 		/* One block given for many regions behind the file's end would take for ever. */
 		if (block * per_block >= c->clusters && here && !block_is_sound(c, block)) {
 			qcow2_check_corrupt(c, "a refcount block is not valid", q->reftable[block]);
@@ -96,7 +100,9 @@ int qcow2_check_compare(struct qcow2_check *c, enum qcow2_repair repair)
 		/* Where nothing is counted, only what is in the file can be missing. */
 		end = here ? (block + 1) * per_block : MIN((block + 1) * per_block, c->clusters);
 		for (cluster = block * per_block; !ret && cluster < end; cluster++) {
-			if (!here && !qcow2_check_count(c, cluster))
+			if (!here)
+				cluster = qcow2_check_next(c, cluster, end);
+			if (cluster == end || (!here && !qcow2_check_count(c, cluster)))
 				continue;
 			if (qcow2_check_count(c, cluster) && cluster < c->clusters)
 				c->report->image_end = (cluster + 1) << q->cluster_bits;
@@ -115,9 +121,14 @@ bool qcow2_check_needs_rebuild(struct qcow2_check *c)
 	for (block = 0; block < c->q->reftable_entries; block++)
 		if ((c->q->reftable[block] & QCOW2_REFTABLE_MASK) && !block_is_sound(c, block))
 			return true;
-	for (block = 0; block < blocks; block++)
+	for (block = 0; block < blocks; block++) {
+		if (block >= c->q->reftable_entries)
+			block = MAX(block, qcow2_check_next(c, block << c->q->refblock_bits,
+							    c->clusters) >>
+						   c->q->refblock_bits);
 		if (!has_block(c, block << c->q->refblock_bits))
 			return true;
+	}
 	return false;
 }
 
