@@ -212,8 +212,7 @@ int net_forward_parse(const char *text, struct net_forward *forward, struct err 
 		       text, wrong);
 }
 
-/* All of the host's addresses. */
-static bool is_any(const union net_endpoint *end)
+bool net_endpoint_is_any(const union net_endpoint *end)
 {
 	if (end->any.sa_family == AF_INET6)
 		return IN6_IS_ADDR_UNSPECIFIED(&end->v6.sin6_addr);
@@ -225,7 +224,8 @@ bool net_forwards_collide(const struct net_forward *a, const struct net_forward 
 	if (a->udp != b->udp || a->host.any.sa_family != b->host.any.sa_family ||
 	    net_endpoint_port(&a->host) != net_endpoint_port(&b->host))
 		return false;
-	return is_any(&a->host) || is_any(&b->host) || !memcmp(&a->host, &b->host, sizeof(a->host));
+	return net_endpoint_is_any(&a->host) || net_endpoint_is_any(&b->host) ||
+	       !memcmp(&a->host, &b->host, sizeof(a->host));
 }
 
 const char *net_endpoint_format(const union net_endpoint *end, char text[NET_FORWARD_TEXT_MAX])

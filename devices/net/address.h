@@ -61,5 +61,7 @@ const char *net_endpoint_format(const union net_endpoint *end, char text[NET_FOR
 
 uint16_t net_endpoint_port(const union net_endpoint *end);
 socklen_t net_endpoint_len(const union net_endpoint *end);
+/* Whether it is all addresses of its family. */
+bool net_endpoint_is_any(const union net_endpoint *end);
 
 #endif

@@ -196,18 +196,35 @@ START_TEST(a_broken_pipe_is_survived)
 }
 END_TEST
 
+/* As hostfwd= does itself: what two sockets both say may be shared. */
+static int take_port(int type, uint16_t *port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
+	socklen_t len = sizeof(at);
+
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	if (type == SOCK_STREAM)
+		ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	*port = ntohs(at.sin_port);
+	return fd;
+}
+
+static const struct {
+	int type;
+	const char *protocol;
+} taken[] = {{SOCK_STREAM, "tcp"}, {SOCK_DGRAM, "udp"}};
+
 START_TEST(a_taken_port_names_its_holder)
 {
 	struct net_user_options user = {.forward_count = 1};
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(at);
 	char rule[64], who[32];
+	uint16_t port;
+	int fd = take_port(taken[_i].type, &port);
 
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	ck_assert_int_eq(listen(fd, 1), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	snprintf(rule, sizeof(rule), "tcp::%u-:80", ntohs(at.sin_port));
+	snprintf(rule, sizeof(rule), "%s::%u-:80", taken[_i].protocol, port);
 	ck_assert_int_eq(net_forward_parse(rule, &user.forwards[0], &front.e), 0);
 	ck_assert_int_eq(start_user(&user), -EADDRINUSE);
 	snprintf(who, sizeof(who), "process %d (", getpid());
@@ -248,7 +265,7 @@ TCase *user_cases(void)
 	tcase_add_test(tc, a_first_datagram_is_answered);
 	tcase_add_test(tc, a_killed_process_is_replaced);
 	tcase_add_test(tc, a_broken_pipe_is_survived);
-	tcase_add_test(tc, a_taken_port_names_its_holder);
+	tcase_add_loop_test(tc, a_taken_port_names_its_holder, 0, sizeof(taken) / sizeof(*taken));
 	tcase_add_test(tc, a_missing_program_is_named);
 	tcase_add_test(tc, a_process_that_does_not_begin);
 	return tc;
