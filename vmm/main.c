@@ -1,4 +1,5 @@
 /* sarang: the table of its sub-commands. */
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/fd.h"
@@ -16,5 +17,7 @@ int main(int argc, char **argv)
 
 	if (fd_fill_standard() < 0)
 		return EXIT_FAILURE; /* and nowhere to say it */
+	/* A file that must not grow (RLIMIT_FSIZE) is an error like a full disk, not our end. */
+	signal(SIGXFSZ, SIG_IGN);
 	return command_main(&set, argc, argv);
 }
