@@ -10,11 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -95,12 +98,23 @@ static void add_interface(struct strbuf *b, unsigned card)
 	add_u32(b, 44);
 }
 
+/* Whether there is a pipe at @path, which does not keep what each card writes. */
+static bool is_pipe(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 int net_capture_begin(const char *path, unsigned cards, struct err *e)
 {
 	struct strbuf head = {0};
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), ret;
 	unsigned i;
+	int fd, ret;
 
+	if (is_pipe(path))
+		return err_set(e, EINVAL, "--pcap %s is a pipe: it takes a file", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(e, errno, "cannot make %s for --pcap", path);
 	add_section(&head);
@@ -152,6 +166,22 @@ static int add_pieces(struct iovec *to, const struct iovec *iov, int count, size
 	return used;
 }
 
+/* Writes a block whole. 0 or -errno: then nothing of it is left in front of another card's. */
+static int write_block(int fd, const struct iovec *iov, int count, size_t total)
+{
+	ssize_t written = writev(fd, iov, count);
+	off_t end;
+
+	if (written < 0)
+		return -errno;
+	if (written == (ssize_t)total)
+		return 0;
+	end = lseek(fd, 0, SEEK_CUR);
+	if (end >= written && lseek(fd, 0, SEEK_END) == end)
+		(void)!ftruncate(fd, end - written);
+	return -ENOSPC;
+}
+
 void net_capture_frame(struct net_capture *capture, enum net_direction direction,
 		       const struct iovec *iov, int count, size_t len)
 {
@@ -163,7 +193,7 @@ void net_capture_frame(struct net_capture *capture, enum net_direction direction
 	struct packet_head head = {.type = BLOCK_PACKET, .total = (uint32_t)total};
 	struct timespec now;
 	uint64_t now_ns;
-	int used;
+	int used, ret;
 
 	if (!capture || capture->fd < 0)
 		return;
@@ -179,9 +209,10 @@ void net_capture_frame(struct net_capture *capture, enum net_direction direction
 		return;
 	all[used++] = (struct iovec){(void *)(uintptr_t)zeroes, padding};
 	all[used++] = (struct iovec){&tail, sizeof(tail)};
-	if (writev(capture->fd, all, used) == (ssize_t)total)
+	ret = write_block(capture->fd, all, used, total);
+	if (!ret)
 		return;
 	log_warn("net%u: nothing more is written to the --pcap file: %s", capture->card,
-		 strerror(errno));
+		 strerror(-ret));
 	fd_close(&capture->fd);
 }

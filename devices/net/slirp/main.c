@@ -105,6 +105,8 @@ int main(int argc, char **argv)
 
 	/* libslirp writes to connections that the other end has closed. */
 	signal(SIGPIPE, SIG_IGN);
+	/* What a library says on standard error may meet the limit on files. */
+	signal(SIGXFSZ, SIG_IGN);
 	for (i = 1; i < argc; i++)
 		if (!take_word(argv[i], &options))
 			break;

@@ -1,11 +1,16 @@
 /* The file for Wireshark: blocks that follow each other without a gap, and hold the frames. */
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "net/capture.h"
 #include "tests.h"
 
@@ -70,11 +75,60 @@ START_TEST(a_file_that_cannot_be_made_is_named)
 }
 END_TEST
 
+/* A reader would see an end before the first frame, and without one we would wait for ever. */
+START_TEST(a_pipe_is_no_file)
+{
+	char folder[] = "/tmp/sarang-capture-XXXXXX", path[64];
+	struct err e = {0};
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/pipe", folder);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(net_capture_begin(path, 1, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, path));
+	unlink(path);
+	rmdir(folder);
+}
+END_TEST
+
+/* What has no room is not there in part: what another card writes behind it can be read. */
+START_TEST(a_full_disk_leaves_whole_blocks)
+{
+	char path[] = "/tmp/sarang-capture-XXXXXX", frame[1000] = {0};
+	struct iovec iov = {frame, sizeof(frame)};
+	const struct rlimit limit = {1500, RLIM_INFINITY}, none = {RLIM_INFINITY, RLIM_INFINITY};
+	struct net_capture *cards[2];
+	static uint8_t bytes[8192];
+	struct err e = {0};
+	int fd = mkstemp(path);
+	size_t i, len;
+
+	signal(SIGXFSZ, SIG_IGN);
+	log_set_level(LOG_ERROR);
+	ck_assert_int_eq(net_capture_begin(path, 2, &e), 0);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(net_capture_open(path, (unsigned)i, &cards[i], &e), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (i = 0; i < 4; i++)
+		net_capture_frame(cards[0], NET_TO_GUEST, &iov, 1, sizeof(frame));
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	net_capture_frame(cards[1], NET_TO_GUEST, &iov, 1, sizeof(frame));
+	for (i = 0; i < 2; i++)
+		net_capture_close(cards[i]);
+	len = (size_t)fd_pread_full(fd, bytes, sizeof(bytes), 0);
+	ck_assert_uint_eq(count_blocks(bytes, len, 6), 2);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
 TCase *capture_cases(void)
 {
 	TCase *tc = tcase_create("capture");
 
 	tcase_add_test(tc, two_cards_write_one_file);
 	tcase_add_test(tc, a_file_that_cannot_be_made_is_named);
+	tcase_add_test(tc, a_pipe_is_no_file);
+	tcase_add_test(tc, a_full_disk_leaves_whole_blocks);
 	return tc;
 }
