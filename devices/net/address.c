@@ -219,13 +219,21 @@ bool net_endpoint_is_any(const union net_endpoint *end)
 	return end->v4.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+bool net_endpoints_overlap(const union net_endpoint *a, const union net_endpoint *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (net_endpoint_is_any(a) || net_endpoint_is_any(b))
+		return true;
+	if (a->any.sa_family == AF_INET6)
+		return IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
+	return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+}
+
 bool net_forwards_collide(const struct net_forward *a, const struct net_forward *b)
 {
-	if (a->udp != b->udp || a->host.any.sa_family != b->host.any.sa_family ||
-	    net_endpoint_port(&a->host) != net_endpoint_port(&b->host))
-		return false;
-	return net_endpoint_is_any(&a->host) || net_endpoint_is_any(&b->host) ||
-	       !memcmp(&a->host, &b->host, sizeof(a->host));
+	return a->udp == b->udp && net_endpoint_port(&a->host) == net_endpoint_port(&b->host) &&
+	       net_endpoints_overlap(&a->host, &b->host);
 }
 
 const char *net_endpoint_format(const union net_endpoint *end, char text[NET_FORWARD_TEXT_MAX])

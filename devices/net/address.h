@@ -63,5 +63,7 @@ uint16_t net_endpoint_port(const union net_endpoint *end);
 socklen_t net_endpoint_len(const union net_endpoint *end);
 /* Whether it is all addresses of its family. */
 bool net_endpoint_is_any(const union net_endpoint *end);
+/* Whether they have an address in common, whatever their ports. */
+bool net_endpoints_overlap(const union net_endpoint *a, const union net_endpoint *b);
 
 #endif

@@ -43,13 +43,7 @@ static bool in_the_way(const union net_endpoint *held, const union net_endpoint 
 	 * way. */
 	if (net_endpoint_is_any(held) && held->any.sa_family == AF_INET6)
 		return true;
-	if (held->any.sa_family != wanted->any.sa_family)
-		return false;
-	if (net_endpoint_is_any(held) || net_endpoint_is_any(wanted))
-		return true;
-	if (held->any.sa_family == AF_INET6)
-		return IN6_ARE_ADDR_EQUAL(&held->v6.sin6_addr, &wanted->v6.sin6_addr);
-	return held->v4.sin_addr.s_addr == wanted->v4.sin_addr.s_addr;
+	return net_endpoints_overlap(held, wanted);
 }
 
 /* The inode of the socket in the table at @path that has the port of @wanted (and listens); 0:

@@ -25,10 +25,9 @@
 #include "base/fd.h"
 #include "base/util.h"
 #include "net/net.h"
+#include "net/tap_device.h"
 
-#define TUN_PATH  "/dev/net/tun"
-#define TAP_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
-#define ROUND     64
+#define ROUND 64
 
 struct net_tap;
 
@@ -77,10 +76,16 @@ static void unwatch(struct net_tap *tap)
 /* The interface was removed under us: the cable is out for good. */
 static void lose_device(struct net_tap *tap, int errnum)
 {
+	bool was_blocked = tap->tx_blocked;
+
 	log_limited(&tap->net.limit, LOG_WARN, "%s: its tap device is gone: %s", tap->net.id,
 		    strerror(errnum));
 	unwatch(tap);
+	tap->tx_blocked = false;
 	net_link_changed(&tap->net, false);
+	/* What waited for room is sent, and lost, now. */
+	if (was_blocked)
+		net_tx_ready(&tap->net);
 }
 
 /* One frame to the guest. 1: taken; 0: none, or no buffers; else -errno: the device is gone. */
@@ -239,82 +244,6 @@ static const struct net_ops tap_ops = {
 	.close = tap_close,
 };
 
-static void set_name(struct ifreq *request, const char *ifname)
-{
-	memset(request, 0, sizeof(*request));
-	snprintf(request->ifr_name, sizeof(request->ifr_name), "%s", ifname);
-}
-
-static int check_name(const char *ifname, struct err *e)
-{
-	if (*ifname && strlen(ifname) < IFNAMSIZ)
-		return 0;
-	return err_set(e, EINVAL, "the name of an interface has 1 to %d characters, \"%s\" has %zu",
-		       IFNAMSIZ - 1, ifname, strlen(ifname));
-}
-
-static int open_tun(struct err *e)
-{
-	int fd = open(TUN_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd >= 0)
-		return fd;
-	return err_errno(e, errno, "cannot open %s, which a tap device needs", TUN_PATH);
-}
-
-/* Whether the interface was made for several queues: TUNSETIFF wants to be told. */
-static bool is_multi_queue(const char *ifname)
-{
-	char path[64 + IFNAMSIZ];
-	unsigned flags = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", ifname);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (fscanf(file, "%x", &flags) != 1)
-		flags = 0;
-	fclose(file);
-	return flags & IFF_MULTI_QUEUE;
-}
-
-/* Opens a queue of the interface, which must be there: TUNSETIFF would make one for root. */
-static int attach(const char *ifname, struct err *e)
-{
-	struct ifreq request;
-	int fd, ret = check_name(ifname, e);
-
-	if (ret < 0)
-		return ret;
-	if (!if_nametoindex(ifname))
-		return err_set(e, ENODEV,
-			       "there is no network interface %s; `sarang net tap create %s`, as "
-			       "root, makes one",
-			       ifname, ifname);
-	fd = open_tun(e);
-	if (fd < 0)
-		return fd;
-	set_name(&request, ifname);
-	request.ifr_flags = TAP_FLAGS;
-	if (is_multi_queue(ifname))
-		request.ifr_flags |= IFF_MULTI_QUEUE;
-	if (!ioctl(fd, TUNSETIFF, &request))
-		return fd;
-	ret = -errno;
-	fd_close(&fd);
-	if (ret == -EBUSY)
-		return err_set(e, EBUSY, "the tap device %s is in use by another process", ifname);
-	if (ret == -EINVAL)
-		return err_set(e, EINVAL, "the network interface %s is no tap device", ifname);
-	if (ret == -EPERM)
-		return err_set(e, EPERM,
-			       "this user may not use the tap device %s: `sarang net tap create` "
-			       "takes --user",
-			       ifname);
-	return err_errno(e, -ret, "cannot use the tap device %s", ifname);
-}
-
 /* Has the header, and nothing left over from who had the device before. */
 static int set_up(int fd, struct net_tap *tap, struct err *e)
 {
@@ -345,12 +274,12 @@ static int open_queues(struct net_tap *tap, const struct net_tap_options *option
 	int fd;
 
 	for (i = 0; i < wanted; i++) {
-		fd = options->ifname ? attach(options->ifname, e) : options->fd;
+		fd = options->ifname ? tap_attach(options->ifname, e) : options->fd;
 		if (fd < 0)
 			return fd;
 		tap->queues[i].source.fd = fd;
 		tap->count++;
-		if (wanted > 1 && !is_multi_queue(options->ifname))
+		if (wanted > 1 && !tap_is_multi_queue(fd))
 			return err_set(e, EINVAL,
 				       "the tap device %s has one queue: `sarang net tap create "
 				       "--multi-queue` makes one for queues=%u",
@@ -396,83 +325,4 @@ int net_tap_open(const char *id, const struct net_tap_options *options, struct l
 		(void)fcntl(tap->queues[i].source.fd, F_SETFD, FD_CLOEXEC);
 	*out = &tap->net;
 	return 0;
-}
-
-/* ---- sarang net tap ---- */
-
-static int join_bridge(int control, const struct net_tap_create *create, struct err *e)
-{
-	struct ifreq request;
-
-	set_name(&request, create->bridge);
-	request.ifr_ifindex = (int)if_nametoindex(create->ifname);
-	if (!ioctl(control, SIOCBRADDIF, &request))
-		return 0;
-	if (errno == ENODEV)
-		return err_set(e, ENODEV, "there is no bridge %s to put %s on", create->bridge,
-			       create->ifname);
-	return err_errno(e, errno, "cannot put %s on the bridge %s", create->ifname,
-			 create->bridge);
-}
-
-static int bring_up(int control, const char *ifname, struct err *e)
-{
-	struct ifreq request;
-
-	set_name(&request, ifname);
-	if (ioctl(control, SIOCGIFFLAGS, &request) < 0)
-		return err_errno(e, errno, "cannot set up %s", ifname);
-	request.ifr_flags |= IFF_UP;
-	if (ioctl(control, SIOCSIFFLAGS, &request) < 0)
-		return err_errno(e, errno, "cannot set up %s", ifname);
-	return 0;
-}
-
-int net_tap_create(const struct net_tap_create *create, struct err *e)
-{
-	struct ifreq request;
-	int fd = -1, control = -1, ret = check_name(create->ifname, e);
-
-	if (!ret && if_nametoindex(create->ifname))
-		ret = err_set(e, EEXIST, "there is a network interface %s already", create->ifname);
-	if (!ret)
-		ret = fd = open_tun(e);
-	if (ret < 0)
-		return ret;
-	set_name(&request, create->ifname);
-	request.ifr_flags = TAP_FLAGS;
-	if (create->multi_queue)
-		request.ifr_flags |= IFF_MULTI_QUEUE;
-	if (ioctl(fd, TUNSETIFF, &request) < 0) {
-		ret = err_errno(e, errno, "cannot make the tap device %s", create->ifname);
-		goto out;
-	}
-	ret = 0;
-	if (ioctl(fd, TUNSETOWNER, (unsigned long)create->user) < 0)
-		ret = err_errno(e, errno, "cannot give %s to user %u", create->ifname,
-				create->user);
-	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (!ret && create->bridge)
-		ret = join_bridge(control, create, e);
-	if (!ret)
-		ret = bring_up(control, create->ifname, e);
-	/* Last: until then it goes with the descriptor. */
-	if (!ret && ioctl(fd, TUNSETPERSIST, 1ul) < 0)
-		ret = err_errno(e, errno, "cannot make %s last", create->ifname);
-out:
-	fd_close(&control);
-	fd_close(&fd);
-	return ret;
-}
-
-int net_tap_delete(const char *ifname, struct err *e)
-{
-	int fd = attach(ifname, e), ret = 0;
-
-	if (fd < 0)
-		return fd;
-	if (ioctl(fd, TUNSETPERSIST, 0ul) < 0)
-		ret = err_errno(e, errno, "cannot remove the tap device %s", ifname);
-	fd_close(&fd);
-	return ret;
 }

@@ -33,7 +33,8 @@ struct net_tap_create {
  * then nothing is left of it. */
 int net_tap_create(const struct net_tap_create *create, struct err *e);
 
-/* Removes one. 0, or -errno with a sentence: also where the interface is none of tap's. */
-int net_tap_delete(const char *ifname, struct err *e);
+/* Removes one. *@lasts: it goes when who has queues of it lets them go. 0, or -errno with a
+ * sentence: also where the interface is none of tap's. */
+int net_tap_delete(const char *ifname, bool *lasts, struct err *e);
 
 #endif

@@ -70,11 +70,17 @@ static int create(const struct net_settings *settings, const char *ifname, struc
 	return 0;
 }
 
-static int delete (const char *ifname, struct err *e)
+static int delete (const struct net_settings *settings, const char *ifname, struct err *e)
 {
-	int ret = net_tap_delete(ifname, e);
+	bool lasts;
+	int ret;
 
-	if (!ret)
+	if (settings->bridge || settings->user || settings->multi_queue)
+		return err_set(e, EINVAL, "sarang net tap delete takes a name and no options");
+	ret = net_tap_delete(ifname, &lasts, e);
+	if (!ret && lasts)
+		printf("the tap device %s is in use: it goes when that ends\n", ifname);
+	else if (!ret)
 		printf("removed the tap device %s\n", ifname);
 	return ret;
 }
@@ -95,7 +101,7 @@ static int run(const struct command *self, const struct command_set *set,
 	if (!ret && !strcmp(words[1], "create"))
 		ret = create(&settings, words[2], e);
 	else if (!ret && !strcmp(words[1], "delete"))
-		ret = delete (words[2], e);
+		ret = delete (&settings, words[2], e);
 	else if (!ret)
 		ret = err_set(e, EINVAL, "sarang net tap does create or delete, not %s", words[1]);
 	option_free_fields(&net_table, &settings);

@@ -12,6 +12,7 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, capture_cases());
 	suite_add_tcase(suite, stream_cases());
 	suite_add_tcase(suite, ring_cases());
+	suite_add_tcase(suite, tap_cases());
 	suite_add_tcase(suite, holder_cases());
 	suite_add_tcase(suite, sandbox_cases());
 	return suite;

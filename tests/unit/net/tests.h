@@ -11,6 +11,7 @@ TCase *user_cases(void);
 TCase *capture_cases(void);
 TCase *stream_cases(void);
 TCase *ring_cases(void);
+TCase *tap_cases(void);
 TCase *holder_cases(void);
 TCase *sandbox_cases(void);
 
