@@ -58,8 +58,15 @@ int fd_file_extent(struct file *file, uint64_t offset_bytes, uint64_t *len_bytes
 {
 	int fd = file->desc->fd;
 	off_t start = (off_t)offset_bytes;
-	off_t next = lseek(fd, start, SEEK_DATA);
+	off_t next;
 
+	/* What was data may be a hole by now, which still reads right. */
+	if (offset_bytes >= file->data_start && offset_bytes < file->data_end) {
+		*data = true;
+		*len_bytes = MIN(*len_bytes, file->data_end - offset_bytes);
+		return 0;
+	}
+	next = lseek(fd, start, SEEK_DATA);
 	/* ENXIO: no data from here to the end. Anything else: the host cannot tell, so it is data.
 	 */
 	if (next < 0 && errno != ENXIO) {
@@ -73,6 +80,10 @@ int fd_file_extent(struct file *file, uint64_t offset_bytes, uint64_t *len_bytes
 	*data = next == start;
 	if (*data)
 		next = lseek(fd, start, SEEK_HOLE);
+	if (*data && next > start) {
+		file->data_start = offset_bytes;
+		file->data_end = (uint64_t)next;
+	}
 	if (next > start)
 		*len_bytes = MIN(*len_bytes, (uint64_t)(next - start));
 	return 0;

@@ -73,6 +73,11 @@ struct file {
 	const struct file_ops *ops;
 	struct loop *loop;
 	const struct file_desc *desc; /* what is open, for all that does not change */
+	/*
+	 * Where data was found last: a host may have to look at all of it each time that it is
+	 * asked (ext4: reserved space that was read through the page cache).
+	 */
+	uint64_t data_start, data_end;
 };
 
 enum file_engine {

@@ -342,36 +342,6 @@ void qcow2_quiesce(struct qcow2 *q)
 
 /* --- the interface --- */
 
-struct extent_query {
-	uint64_t offset, len;
-	struct qcow2_extent extent;
-};
-
-static int query_extent(struct qcow2 *q, void *arg, struct qcow2_waiter *waiter)
-{
-	struct extent_query *query = arg;
-
-	return qcow2_map_read(q, query->offset, query->len, &query->extent, waiter);
-}
-
-static int image_extent(struct blk *blk, uint64_t offset_bytes, uint64_t *len_bytes,
-			enum blk_extent_kind *kind)
-{
-	struct qcow2 *q = container_of(blk, struct qcow2, blk);
-	struct extent_query query = {.offset = offset_bytes, .len = *len_bytes};
-	int ret = qcow2_wait_for(q, query_extent, &query);
-
-	if (ret < 0)
-		return ret;
-	*len_bytes = query.extent.len_bytes;
-	*kind = BLK_EXTENT_DATA;
-	if (query.extent.kind == QCOW2_EXTENT_ZERO)
-		*kind = BLK_EXTENT_ZERO;
-	else if (query.extent.kind == QCOW2_EXTENT_UNALLOCATED)
-		*kind = BLK_EXTENT_HOLE;
-	return 0;
-}
-
 static void image_kick(struct blk *blk)
 {
 	qcow2_kick(container_of(blk, struct qcow2, blk));
@@ -424,7 +394,7 @@ static void image_close(struct blk *blk)
 static const struct blk_ops qcow2_ops = {
 	.submit = qcow2_submit,
 	.kick = image_kick,
-	.extent = image_extent,
+	.extent = qcow2_extent,
 	.resize = qcow2_resize,
 	.close = image_close,
 };

@@ -40,6 +40,8 @@ int qcow2_reload(struct qcow2 *q);
 int qcow2_settle(struct qcow2 *q);
 
 /* See struct blk_ops. */
+int qcow2_extent(struct blk *blk, uint64_t offset_bytes, uint64_t *len_bytes,
+		 enum blk_extent_kind *kind);
 int qcow2_resize(struct blk *blk, uint64_t capacity_bytes, struct err *e);
 
 /* A run of @clusters new ones at *@host. 0 or -errno. */
