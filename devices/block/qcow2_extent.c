@@ -76,13 +76,20 @@ int qcow2_extent(struct blk *blk, uint64_t offset_bytes, uint64_t *len_bytes,
 	if (ret < 0)
 		return ret;
 	*len_bytes = query.extent.len_bytes;
-	*kind = BLK_EXTENT_DATA;
-	if (query.extent.kind == QCOW2_EXTENT_ZERO)
+	switch (query.extent.kind) {
+	case QCOW2_EXTENT_ZERO:
 		*kind = BLK_EXTENT_ZERO;
-	else if (query.extent.kind == QCOW2_EXTENT_UNALLOCATED)
+		break;
+	case QCOW2_EXTENT_UNALLOCATED:
 		*kind = BLK_EXTENT_HOLE;
-	else if (query.extent.kind == QCOW2_EXTENT_DATA &&
-		 look_at_file(q, query.extent.host, len_bytes))
-		*kind = BLK_EXTENT_ZERO;
+		break;
+	case QCOW2_EXTENT_COMPRESSED:
+		*kind = BLK_EXTENT_DATA;
+		break;
+	case QCOW2_EXTENT_DATA:
+		*kind = look_at_file(q, query.extent.host, len_bytes) ? BLK_EXTENT_ZERO
+								      : BLK_EXTENT_DATA;
+		break;
+	}
 	return 0;
 }
