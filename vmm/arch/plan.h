@@ -33,7 +33,7 @@ typedef int plan_create(const struct build_parts *parts, const struct plan_devic
 
 struct plan_device {
 	char id[32];      /* "uart0", "disk1" */
-	char detail[128]; /* for inspect */
+	char detail[256]; /* for inspect */
 	unsigned region_count;
 	struct device_region regions[DEVICE_REGIONS_MAX]; /* space and length; no ops */
 	uint64_t base[DEVICE_REGIONS_MAX];

@@ -105,10 +105,14 @@ static void each_port(const struct machine_config *config,
 
 static void print_port(void *opaque, unsigned net, const struct net_forward *forward)
 {
-	char host[NET_FORWARD_TEXT_MAX];
+	char host[NET_FORWARD_TEXT_MAX], guest[NET_FORWARD_TEXT_MAX];
+	bool any = net_endpoint_is_any(&forward->guest);
 
-	fprintf(opaque, "  %s %s leads to port %u of net%u\n", forward->udp ? "UDP" : "TCP",
-		net_endpoint_format(&forward->host, host), net_endpoint_port(&forward->guest), net);
+	snprintf(guest, sizeof(guest), "port %u", net_endpoint_port(&forward->guest));
+	if (!any)
+		net_endpoint_format(&forward->guest, guest);
+	fprintf(opaque, "  %s %s leads to %s of net%u\n", forward->udp ? "UDP" : "TCP",
+		net_endpoint_format(&forward->host, host), guest, net);
 }
 
 static void count_port(void *opaque, unsigned net, const struct net_forward *forward)

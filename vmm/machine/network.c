@@ -371,11 +371,31 @@ const char *machine_net_detail(const struct machine_config *config, unsigned ind
 	const struct net_config *net = &config->nets[index];
 	char mac_text[NET_MAC_TEXT_MAX];
 	uint8_t mac[NET_MAC_BYTES];
+	struct strbuf b = {0};
 
 	get_mac(config, index, mac);
-	snprintf(text, MACHINE_NET_DETAIL_MAX, "%s%s%s, %s%s", net->kind, net->ifname ? " " : "",
-		 net->ifname ? net->ifname : "", net_mac_format(mac, mac_text),
-		 net->restricted ? ", restricted" : "");
+	strbuf_addstr(&b, net->kind);
+	if (net->ifname)
+		strbuf_addf(&b, " %s", net->ifname);
+	if (net->fd)
+		strbuf_addf(&b, " descriptor %s", net->fd);
+	if (net->path)
+		strbuf_addf(&b, " %s", net->path);
+	strbuf_addf(&b, ", %s", net_mac_format(mac, mac_text));
+	if (net->restricted)
+		strbuf_addstr(&b, ", restricted");
+	if (net->mtu)
+		strbuf_addf(&b, ", mtu %u", net->mtu);
+	if (net->queues > 1)
+		strbuf_addf(&b, ", %u queues", net->queues);
+	if (net->vhost)
+		strbuf_addstr(&b, ", vhost");
+	if (net->bps)
+		strbuf_addf(&b, ", %s bit/s", net->bps);
+	if (net->pps)
+		strbuf_addf(&b, ", %u frames/s", net->pps);
+	snprintf(text, MACHINE_NET_DETAIL_MAX, "%s", b.data);
+	strbuf_free(&b);
 	return text;
 }
 

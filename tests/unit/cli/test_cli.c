@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "machine/network.h"
 #include "suite.h"
 
 int parse_words(char *const *words, struct machine_config *config, struct err *e)
@@ -252,6 +253,37 @@ START_TEST(lines_that_are_refused)
 }
 END_TEST
 
+/* What `inspect` says of a card. */
+static const struct {
+	const char *net, *says;
+} described[] = {
+	{"user", "user, @"},
+	{"user,restrict,mtu=1500,bps=2.5G,pps=100",
+	 "user, @, restricted, mtu 1500, 2.5G bit/s, 100 frames/s"},
+	{"tap,ifname=tap0,queues=4,vhost", "tap tap0, @, 4 queues, vhost"},
+	{"tap,fd=7,queues=1", "tap descriptor 7, @"},
+	{"passt", "passt, @"},
+	{"passt,path=/run/p", "passt /run/p, @"},
+};
+
+START_TEST(cards_are_described)
+{
+	char line[128], text[MACHINE_NET_DETAIL_MAX];
+	const char *says = described[_i].says, *at = strchr(says, '@');
+	struct machine_config config;
+	struct strbuf wanted = {0};
+	struct err e = {0};
+
+	snprintf(line, sizeof(line), "-k k -n %s,mac=52:54:00:00:00:01", described[_i].net);
+	machine_config_init(&config);
+	ck_assert_msg(!parse_line(line, &config, &e), "%s: %s", line, e.text);
+	strbuf_addf(&wanted, "%.*s52:54:00:00:00:01%s", (int)(at - says), says, at + 1);
+	ck_assert_str_eq(machine_net_detail(&config, 0, text), wanted.data);
+	strbuf_free(&wanted);
+	machine_config_free(&config);
+}
+END_TEST
+
 START_TEST(as_many_disks_as_there_are_places)
 {
 	char line[1024] = "-k k";
@@ -385,6 +417,7 @@ Suite *unit_suite(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, lines_that_are_accepted, 0, ARRAY_SIZE(accepted));
 	tcase_add_loop_test(c, lines_that_are_refused, 0, ARRAY_SIZE(refused));
+	tcase_add_loop_test(c, cards_are_described, 0, ARRAY_SIZE(described));
 	tcase_add_test(c, as_many_disks_as_there_are_places);
 	tcase_add_test(c, socket_paths_fit_their_address);
 	tcase_add_test(c, any_file_name_can_be_written);
