@@ -401,22 +401,96 @@ START_TEST(full_disk_loses_output_and_goes_on)
 }
 END_TEST
 
+/* A machine that is not built after all leaves the log of the run before. */
+START_TEST(file_is_not_touched_before_the_start)
+{
+	char folder[] = "/tmp/sarang-char-XXXXXX", log[64], fresh[64];
+	struct chr_options options = {.kind = CHR_FILE};
+	const char *paths[] = {log, fresh};
+	struct loop *loop;
+	struct chr *chr;
+	struct stat st;
+	size_t i;
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(log, sizeof(log), "%s/log", folder);
+	snprintf(fresh, sizeof(fresh), "%s/fresh", folder);
+	fd = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	put_all(fd, (const uint8_t *)"what was there before", 21);
+	close(fd);
+	ck_assert_int_eq(loop_new(&loop, NULL), 0);
+	for (i = 0; i < ARRAY_SIZE(paths); i++) {
+		options.path = paths[i];
+		ck_assert_int_eq(chr_open(&options, loop, NULL, &chr, NULL), 0);
+		chr_close(chr);
+	}
+	loop_free(loop);
+	ck_assert_int_eq(stat(log, &st), 0);
+	ck_assert_int_eq(st.st_size, 21);
+	ck_assert_int_lt(stat(fresh, &st), 0);
+	unlink(log);
+	rmdir(folder);
+}
+END_TEST
+
+/* Opens and starts a console that is a file; what chr_start returns. */
+static int start_file(const char *path, struct err *e)
+{
+	struct chr_options options = {.kind = CHR_FILE, .path = path};
+	const struct chr_client nobody = {0};
+	struct loop *loop;
+	struct chr *chr;
+	int ret;
+
+	ck_assert_int_eq(loop_new(&loop, NULL), 0);
+	ret = chr_open(&options, loop, NULL, &chr, e);
+	if (!ret) {
+		ret = chr_start(chr, &nobody, e);
+		chr_close(chr);
+	}
+	loop_free(loop);
+	return ret;
+}
+
+/* Disk images are locked as QEMU locks them, by readers and writers, whatever their name is. */
+START_TEST(image_in_use_is_not_emptied)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_start = 100, .l_len = 1};
+	char path[] = "/tmp/sarang-char-XXXXXX", other[64];
+	int fd = mkstemp(path);
+	struct err e = {0};
+	struct stat st;
+
+	put_all(fd, (const uint8_t *)"a disk", 6);
+	snprintf(other, sizeof(other), "%s-link", path);
+	ck_assert_int_eq(link(path, other), 0);
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	ck_assert_int_eq(start_file(other, &e), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(e.text, other));
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, 6);
+	lock.l_type = F_UNLCK;
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	ck_assert_int_eq(start_file(other, &e), 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+	unlink(path);
+	unlink(other);
+	close(fd);
+}
+END_TEST
+
 START_TEST(file_that_cannot_be_opened_is_named)
 {
 	static const char *const paths[] = {"/tmp", "/nonexistent/console.log", ""};
-	struct loop *loop;
-	struct chr *chr;
 	struct err e;
 	size_t i;
 
-	ck_assert_int_eq(loop_new(&loop, NULL), 0);
 	for (i = 0; i < ARRAY_SIZE(paths); i++) {
-		struct chr_options options = {.kind = CHR_FILE, .path = paths[i]};
-
-		ck_assert_int_lt(chr_open(&options, loop, NULL, &chr, &e), 0);
+		ck_assert_int_lt(start_file(paths[i], &e), 0);
 		ck_assert_ptr_nonnull(strstr(e.text, paths[i]));
 	}
-	loop_free(loop);
 }
 END_TEST
 
@@ -440,6 +514,8 @@ TCase *pipes_case(void)
 	tcase_add_test(tcase, none_takes_everything);
 	tcase_add_test(tcase, file_is_truncated_and_written);
 	tcase_add_test(tcase, full_disk_loses_output_and_goes_on);
+	tcase_add_test(tcase, file_is_not_touched_before_the_start);
+	tcase_add_test(tcase, image_in_use_is_not_emptied);
 	tcase_add_test(tcase, file_that_cannot_be_opened_is_named);
 	return tcase;
 }
