@@ -1,7 +1,7 @@
 /*
- * A machine's configuration: defaults, and every check that needs nothing of the host: see
- * config.h. What only the host can tell (how many vCPUs KVM allows, whether a file is there) is
- * found out when the machine is built.
+ * A machine's configuration: defaults, and every check that needs nothing of the host but to know
+ * which names are one file: see config.h. What else only the host can tell (how many vCPUs KVM
+ * allows, whether a file is there) is found out when the machine is built.
  */
 #include "machine/config.h"
 
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/size.h"
@@ -236,7 +237,7 @@ static size_t next_name(const char **path)
 	}
 }
 
-/* Whether two paths are the same text but for "//" and "/./". Links are for the image's lock. */
+/* Whether two paths are the same text but for "//" and "/./". */
 static bool same_path(const char *a, const char *b)
 {
 	size_t len;
@@ -253,11 +254,30 @@ static bool same_path(const char *a, const char *b)
 	return true;
 }
 
+/* Whether two names lead to one file, by links of whatever kind. Two disks are for their locks. */
+static bool same_file(const struct used_path *a, const struct used_path *b)
+{
+	struct stat x, y;
+
+	if (!strcmp(a->what, b->what) || stat(a->path, &x) < 0 || stat(b->path, &y) < 0)
+		return false;
+	if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
+		return x.st_rdev == y.st_rdev;
+	return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static int check_pair(const struct used_path *a, const struct used_path *b, struct err *e)
 {
-	if (!a->path || !b->path || (!a->written && !b->written) || !same_path(a->path, b->path) ||
-	    same_path(a->path, "/dev/null"))
+	if (!a->path || !b->path || (!a->written && !b->written) || same_path(a->path, "/dev/null"))
 		return 0;
+	if (!same_path(a->path, b->path)) {
+		if (!same_file(a, b))
+			return 0;
+		return err_set(e, EINVAL,
+			       "%s %s and %s %s are the same file, and the machine would write to "
+			       "it",
+			       a->what, a->path, b->what, b->path);
+	}
 	if (!strcmp(a->what, b->what))
 		return err_set(e, EINVAL,
 			       "%s %s is given twice: that needs ro or ephemeral on both of them",

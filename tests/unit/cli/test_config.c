@@ -1,7 +1,10 @@
 /* machine_config_finish on configurations that no command line can make. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "suite.h"
@@ -62,6 +65,48 @@ START_TEST(settings_without_their_path_are_refused)
 }
 END_TEST
 
+/* A console's log must not replace a disk or a kernel, whatever other names these have. */
+START_TEST(links_do_not_hide_that_a_file_is_written)
+{
+	static const char *const others[] = {"link", "hard", "sub/../disk"};
+	char folder[] = "/tmp/sarang-config-XXXXXX";
+	struct machine_config config;
+	struct err e = {0};
+	size_t i;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chdir(folder), 0);
+	close(open("disk", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	ck_assert_int_eq(symlink("disk", "link"), 0);
+	ck_assert_int_eq(link("disk", "hard"), 0);
+	ck_assert_int_eq(mkdir("sub", 0700), 0);
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		machine_config_init(&config);
+		config.kernel = strdup("k");
+		config.disk_count = 1;
+		config.disks[0].path = strdup("disk");
+		config.console.kind = CHR_FILE;
+		config.console.path = strdup(others[i]);
+		ck_assert_int_eq(machine_config_finish(&config, &e), -EINVAL);
+		check_sentence(&e);
+		ck_assert_ptr_nonnull(strstr(e.text, "the same file"));
+		/* The guest writes to neither of the two. */
+		config.disks[0].read_only = true;
+		config.initrd = config.console.path;
+		config.console.path = NULL;
+		config.console.kind = CHR_NONE;
+		ck_assert_int_eq(machine_config_finish(&config, &e), 0);
+		machine_config_free(&config);
+	}
+	unlink("disk");
+	unlink("link");
+	unlink("hard");
+	rmdir("sub");
+	ck_assert_int_eq(chdir("/"), 0);
+	rmdir(folder);
+}
+END_TEST
+
 /* Whatever a file is called, its guest gets a name that is allowed. */
 START_TEST(made_names_are_valid_names)
 {
@@ -96,6 +141,7 @@ TCase *case_config(void)
 	tcase_add_test(c, defaults_are_those_of_the_manual);
 	tcase_add_test(c, finishing_twice_changes_nothing);
 	tcase_add_test(c, settings_without_their_path_are_refused);
+	tcase_add_test(c, links_do_not_hide_that_a_file_is_written);
 	tcase_add_test(c, made_names_are_valid_names);
 	return c;
 }
