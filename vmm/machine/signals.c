@@ -4,7 +4,9 @@
  * guest go on that was paused, PWR presses its power button.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -94,5 +96,13 @@ void signals_unwatch(struct signals *signals)
 
 void signals_restore(struct signals *signals)
 {
+	const struct timespec now = {0};
+	sigset_t moot;
+
+	/* One that came too late for the loop was not meant to end this process. */
+	sigemptyset(&moot);
+	sigaddset(&moot, SIGPWR);
+	while (sigtimedwait(&moot, NULL, &now) > 0 || errno == EINTR)
+		continue;
 	pthread_sigmask(SIG_SETMASK, &signals->old_mask, NULL);
 }
