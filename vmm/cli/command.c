@@ -189,6 +189,7 @@ static int flush_output(int status)
 {
 	struct err e = {0};
 
+	errno = EIO; /* should an earlier write have failed, and not this one */
 	if (!fflush(stdout) && !ferror(stdout))
 		return status;
 	err_errno(&e, errno, "cannot write to standard output");

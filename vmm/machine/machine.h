@@ -29,7 +29,10 @@ enum machine_status {
  */
 int machine_run_config(const struct machine_config *config, int *exit_status, struct err *e);
 
-/* Prints the machine that would be built: memory map, devices, interrupts, command line. */
+/*
+ * Prints the machine that would be built: memory map, devices, interrupts, command line. 0 or
+ * -errno with a sentence; that @out took it all is for the caller to check.
+ */
 int machine_inspect(const struct machine_config *config, bool json, FILE *out, struct err *e);
 
 #endif

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/bytes.h"
+#include "base/fd.h"
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/completion.h"
@@ -131,13 +133,55 @@ START_TEST(lines_and_their_exit_status)
 }
 END_TEST
 
+/* The smallest bzImage that passes for a kernel, in a new file of the name @path. */
+static void make_kernel(char *path)
+{
+	uint8_t image[4096] = {0};
+	int fd = mkstemp(path);
+
+	image[0x1f1] = 1; /* sector of setup code */
+	put_le16(image + 0x1fe, 0xaa55);
+	image[0x201] = 0x6a; /* length of the header */
+	memcpy(image + 0x202, "HdrS", 4);
+	put_le16(image + 0x206, 0x020f);    /* protocol */
+	image[0x211] = 1;                   /* loaded high */
+	put_le16(image + 0x236, 1);         /* has a 64-bit entry */
+	put_le32(image + 0x238, 2047);      /* of the command line, the longest */
+	put_le64(image + 0x258, 0x1000000); /* preferred address */
+	put_le32(image + 0x260, 0x100000);  /* memory to start in */
+	ck_assert_int_eq(fd_write_full(fd, image, sizeof(image)), 0);
+	close(fd);
+}
+
+/* One sentence, which says why, whatever command it was and however much it had to say. */
 START_TEST(output_that_goes_nowhere_is_a_failure)
 {
-	char name[] = "sarang", help[] = "help", *argv[] = {name, help, NULL};
+	static const struct command *const all[] = {&cmd_inspect, &cmd_help};
+	static const struct command_set both = {all, ARRAY_SIZE(all)};
+	char name[] = "sarang", help[] = "help", inspect[] = "inspect", json[] = "--json",
+	     kernel_option[] = "--kernel", kernel[] = "/tmp/sarang-kernel-XXXXXX",
+	     errors[] = "/tmp/sarang-errors-XXXXXX", text[512] = {0};
+	char *lines_of_words[][6] = {
+		{name, help, NULL},
+		{name, inspect, kernel_option, kernel, NULL},
+		{name, inspect, kernel_option, kernel, json, NULL},
+	};
+	char **argv = lines_of_words[_i];
+	int argc = 0, fd = mkstemp(errors);
 
+	make_kernel(kernel);
+	while (argv[argc])
+		argc++;
 	ck_assert_ptr_nonnull(freopen("/dev/full", "w", stdout));
-	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
-	ck_assert_int_eq(command_main(&set, 2, argv), 1);
+	ck_assert_ptr_nonnull(freopen(errors, "w", stderr));
+	ck_assert_int_eq(command_main(&both, argc, argv), 1);
+	fflush(stderr);
+	ck_assert_int_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
+	ck_assert_str_eq(text,
+			 "sarang: cannot write to standard output: No space left on device\n");
+	close(fd);
+	unlink(errors);
+	unlink(kernel);
 }
 END_TEST
 
@@ -262,7 +306,7 @@ TCase *case_command(void)
 
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, lines_and_their_exit_status, 0, ARRAY_SIZE(lines));
-	tcase_add_test(c, output_that_goes_nowhere_is_a_failure);
+	tcase_add_loop_test(c, output_that_goes_nowhere_is_a_failure, 0, 3);
 	tcase_add_test(c, no_arguments_at_all_are_survived);
 	tcase_add_test(c, help_fits_eighty_columns);
 	tcase_add_test(c, names_and_letters_are_unique);
