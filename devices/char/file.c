@@ -48,8 +48,10 @@ static int file_start(struct chr *chr, struct err *e)
 
 	fd = open(path, flags, 0666);
 	if (fd < 0 && errno == ENXIO)
-		return err_set(e, ENXIO, "cannot write the console to %s: nobody reads that pipe",
-			       path);
+		return err_set(e, ENXIO, "cannot write the console to %s: %s", path,
+			       !stat(path, &st) && S_ISSOCK(st.st_mode)
+				       ? "it is a socket; use unix=PATH"
+				       : "nobody reads that pipe");
 	if (fd < 0 || fstat(fd, &st) < 0)
 		ret = err_errno(e, errno, "cannot write the console to %s", path);
 	else if (S_ISREG(st.st_mode))

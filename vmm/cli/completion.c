@@ -68,6 +68,9 @@ static void bash_case(struct strbuf *out, const struct option *option)
 		strbuf_addstr(out, "COMPREPLY=($(compgen -W '");
 		add_words(out, argument->choices);
 		strbuf_addstr(out, "' -- \"$cur\")); ");
+		/* What ends in "=" wants more, no blank before it, and no quotes. */
+		strbuf_addstr(out, "[[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace "
+				   "+o filenames 2>/dev/null; ");
 	}
 	strbuf_addstr(out, "return ;;\n");
 }
@@ -94,8 +97,15 @@ void completion_add_bash(struct strbuf *out, const struct command_set *set)
 		      "# bash completion of sarang: source <(sarang completion bash)\n"
 		      "_sarang()\n{\n"
 		      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-		      "\tlocal command='' words='' i\n\n"
+		      "\tlocal command='' words='' assigned='' i\n\n"
 		      "\tCOMPREPLY=()\n"
+		      /* bash takes "=" for a word of its own; in WHERE=PATH a file follows it */
+		      "\t[[ $cur == = ]] && cur='' assigned=1\n"
+		      "\t[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]} assigned=1\n"
+		      "\tif [[ -n $assigned && $prev != -* ]]; then\n"
+		      "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+		      "\t\treturn\n"
+		      "\tfi\n"
 		      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 		      "\t\tcase ${COMP_WORDS[i]} in\n"
 		      "\t\t--) return ;;\n"
@@ -147,7 +157,8 @@ static void zsh_argument(struct strbuf *out, const struct option *option)
 
 static void zsh_option(struct strbuf *out, const struct option *option)
 {
-	bool repeats = option->kind == OPTION_LIST || option->kind == OPTION_MORE;
+	bool repeats = option->kind == OPTION_LIST || option->kind == OPTION_MORE ||
+		       option->kind == OPTION_CONFIG || (option->flags & OPTION_JOINS);
 
 	strbuf_addstr(out, " \\\n\t\t\t");
 	if (option->letter && repeats)
@@ -156,7 +167,7 @@ static void zsh_option(struct strbuf *out, const struct option *option)
 		strbuf_addf(out, "'(-%c --%s)'{-%c,--%s}'", option->letter, option->name,
 			    option->letter, option->name);
 	else
-		strbuf_addf(out, "'--%s", option->name);
+		strbuf_addf(out, "'%s--%s", repeats ? "*" : "", option->name);
 	strbuf_addstr(out, "[");
 	zsh_text(out, option->help);
 	strbuf_addstr(out, "]");

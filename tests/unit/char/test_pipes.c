@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -481,6 +483,29 @@ START_TEST(image_in_use_is_not_emptied)
 }
 END_TEST
 
+START_TEST(pipes_and_sockets_that_nobody_reads_are_told_apart)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char folder[] = "/tmp/sarang-char-XXXXXX", pipe_path[64];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct err e;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(pipe_path, sizeof(pipe_path), "%s/pipe", folder);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", folder);
+	ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(start_file(pipe_path, &e), -ENXIO);
+	ck_assert_ptr_nonnull(strstr(e.text, "pipe: nobody reads"));
+	ck_assert_int_eq(start_file(address.sun_path, &e), -ENXIO);
+	ck_assert_ptr_nonnull(strstr(e.text, "it is a socket"));
+	close(fd);
+	unlink(pipe_path);
+	unlink(address.sun_path);
+	rmdir(folder);
+}
+END_TEST
+
 START_TEST(file_that_cannot_be_opened_is_named)
 {
 	static const char *const paths[] = {"/tmp", "/nonexistent/console.log", ""};
@@ -516,6 +541,7 @@ TCase *pipes_case(void)
 	tcase_add_test(tcase, full_disk_loses_output_and_goes_on);
 	tcase_add_test(tcase, file_is_not_touched_before_the_start);
 	tcase_add_test(tcase, image_in_use_is_not_emptied);
+	tcase_add_test(tcase, pipes_and_sockets_that_nobody_reads_are_told_apart);
 	tcase_add_test(tcase, file_that_cannot_be_opened_is_named);
 	return tcase;
 }

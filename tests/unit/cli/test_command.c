@@ -293,6 +293,11 @@ START_TEST(bash_offers_commands_options_words_and_files)
 	complete(path, "sarang inspect --js", "--json ");
 	complete(path, "sarang run --console p", "pty ");
 	complete(path, "sarang run -k vml -d /de", "/dev ");
+	/* bash takes "=" for a word of its own. */
+	complete(path, "sarang run --kernel = /de", "/dev ");
+	complete(path, "sarang run --hardware =", "auto acpi fdt ");
+	complete(path, "sarang run --console file = /de", "/dev ");
+	complete(path, "sarang run --hvc unix =", "dev ");
 	complete(path, "sarang -v completion z", "zsh ");
 	complete(path, "sarang help ru", "run ");
 	unlink(path);
