@@ -167,6 +167,7 @@ int boot_load_arm64(const struct gmem *mem, const struct kernel_image *image,
 	if (ret < 0 || !request->initrd)
 		return ret;
 	space.start = entry->info_gpa + ARM64_DTB_MAX_BYTES;
-	space.end = MIN(ram.end, align_down(ram.base, GIB(1)) + WINDOW_BYTES);
+	space.limit = align_down(ram.base, GIB(1)) + WINDOW_BYTES;
+	space.end = MIN(ram.end, space.limit);
 	return initrd_load(mem, request->initrd, &space, entry, e);
 }

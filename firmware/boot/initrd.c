@@ -11,10 +11,28 @@
 
 #define PAGE_BYTES 4096 /* the guest's */
 
+/* More memory helps, or it does not. */
+static int refuse(const struct gmem *mem, const char *path, uint64_t len,
+		  const struct initrd_space *space, struct err *e)
+{
+	unsigned long long mib = (len + MIB(1) - 1) >> 20;
+	char text[SIZE_TEXT_MAX];
+
+	if (space->start > space->limit || len > space->limit - space->start)
+		return err_set(e, ENOSPC,
+			       "the initrd %s (%llu MiB) is too large for this kernel: it has to "
+			       "lie between 0x%llx, where the kernel ends, and 0x%llx",
+			       path, mib, (unsigned long long)space->start,
+			       (unsigned long long)space->limit);
+	return err_set(e, ENOSPC,
+		       "the initrd %s (%llu MiB) does not fit into %s of memory next to the "
+		       "kernel: give the guest more with --memory",
+		       path, mib, size_format(gmem_total_bytes(mem), text));
+}
+
 int initrd_load(const struct gmem *mem, const char *path, const struct initrd_space *space,
 		struct boot_entry *entry, struct err *e)
 {
-	char text[SIZE_TEXT_MAX];
 	uint64_t len, gpa;
 	int fd, ret;
 
@@ -23,11 +41,7 @@ int initrd_load(const struct gmem *mem, const char *path, const struct initrd_sp
 		return ret;
 	gpa = len <= space->end ? align_down(space->end - len, PAGE_BYTES) : 0;
 	if (len > space->end || gpa < space->start) {
-		ret = err_set(e, ENOSPC,
-			      "the initrd %s (%llu MiB) does not fit into %s of memory next to the "
-			      "kernel: give the guest more with --memory",
-			      path, (unsigned long long)(len + MIB(1) - 1) >> 20,
-			      size_format(gmem_total_bytes(mem), text));
+		ret = refuse(mem, path, len, space, e);
 		goto out;
 	}
 	ret = gmem_load_fd(mem, gpa, fd, 0, len);

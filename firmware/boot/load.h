@@ -87,12 +87,13 @@ int pvh_write_info(const struct gmem *mem, const struct boot_request *request,
 		   const struct boot_entry *entry, struct err *e);
 
 /*
- * The memory an initrd may lie in: [start, end), and the guest's memory size for the sentence. The
- * highest page-aligned place is taken.
+ * The memory an initrd may lie in: [start, end); @limit is where it would end at the latest in a
+ * guest with any amount of memory. The highest page-aligned place is taken.
  */
 struct initrd_space {
 	uint64_t start;
 	uint64_t end;
+	uint64_t limit;
 };
 int initrd_load(const struct gmem *mem, const char *path, const struct initrd_space *space,
 		struct boot_entry *entry, struct err *e);

@@ -53,6 +53,13 @@ static int load_kernel(const struct gmem *mem, const struct kernel_image *image,
 {
 	char text[SIZE_TEXT_MAX];
 
+	if (image->min_bytes > X86_PCI_HOLE_GPA)
+		return err_set(e, ENOSPC,
+			       "the kernel %s needs the first %llu MiB of memory in one piece, of "
+			       "which there are never more than %llu",
+			       image->path,
+			       (unsigned long long)(image->min_bytes + MIB(1) - 1) >> 20,
+			       X86_PCI_HOLE_GPA >> 20);
 	if (image->min_bytes > ram_end)
 		return err_set(
 			e, ENOSPC,
@@ -68,7 +75,7 @@ static int load_kernel(const struct gmem *mem, const struct kernel_image *image,
 int boot_load_x86(const struct gmem *mem, const struct kernel_image *image,
 		  const struct boot_request *request, struct boot_entry *entry, struct err *e)
 {
-	struct initrd_space space = {.end = low_ram_end(mem)};
+	struct initrd_space space = {.end = low_ram_end(mem), .limit = X86_PCI_HOLE_GPA};
 	int ret;
 
 	memset(entry, 0, sizeof(*entry));
@@ -85,8 +92,10 @@ int boot_load_x86(const struct gmem *mem, const struct kernel_image *image,
 	if (ret < 0)
 		return ret;
 	space.start = entry->kernel_end;
-	if (image->format == KERNEL_BZIMAGE)
-		space.end = MIN(space.end, image->bzimage.initrd_max_gpa + 1);
+	if (image->format == KERNEL_BZIMAGE) {
+		space.limit = MIN(space.limit, image->bzimage.initrd_max_gpa + 1);
+		space.end = MIN(space.end, space.limit);
+	}
 	if (request->initrd) {
 		ret = initrd_load(mem, request->initrd, &space, entry, e);
 		if (ret < 0)

@@ -131,6 +131,16 @@ START_TEST(an_initrd_fits_or_is_refused_to_the_page)
 	ck_assert_int_eq(load(mem, "", initrd.path), -ENOSPC);
 	ck_assert_msg(strstr(e.text, "(2 MiB) does not fit into 4M of memory"), "%s", e.text);
 	ck_assert_ptr_nonnull(strstr(e.text, initrd.path));
+	/* No memory helps where the kernel itself sets the limit. */
+	put_le32(bytes + 0x22c, (uint32_t)MIB(4) - 1);
+	reopen();
+	ck_assert_int_eq(load(mem, "", initrd.path), -ENOSPC);
+	ck_assert_msg(strstr(e.text, "between 0x300000, where the kernel ends, and 0x400000"), "%s",
+		      e.text);
+	put_le32(bytes + 0x22c, 0);
+	reopen();
+	ck_assert_int_eq(load(mem, "", initrd.path), -ENOSPC);
+	ck_assert_msg(strstr(e.text, "too large for this kernel"), "%s", e.text);
 	synth_file_free(&initrd);
 	free(data);
 	gmem_free(mem);
@@ -194,6 +204,9 @@ START_TEST(a_kernel_larger_than_memory_is_refused)
 	put_le32(bytes + 0x260, UINT32_MAX);
 	reopen();
 	ck_assert_int_eq(load(mem, "", NULL), -ENOSPC);
+	/* Nor here: the memory of a PC has a hole below 4 GiB. */
+	ck_assert_ptr_null(strstr(e.text, "--memory"));
+	ck_assert_ptr_nonnull(strstr(e.text, "never more than 3072"));
 	gmem_free(mem);
 }
 END_TEST
