@@ -82,7 +82,9 @@ int arch_plan_virtio(struct plan *plan, struct plan_device *planned, struct err 
 	unsigned slot = plan->virtio_count;
 
 	if (slot == ARM64_VIRTIO_COUNT)
-		return err_set(e, ENOSPC, "a machine has at most %u virtio devices",
+		return err_set(e, ENOSPC,
+			       "a machine has at most %u virtio devices: disks, network cards, "
+			       "--hvc, and one for entropy",
 			       ARM64_VIRTIO_COUNT);
 	plan->virtio_count++;
 	plan_add_region(planned, BUS_MMIO, ARM64_VIRTIO_BASE + slot * ARM64_VIRTIO_STEP,

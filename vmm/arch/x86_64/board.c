@@ -102,7 +102,9 @@ int arch_plan_virtio(struct plan *plan, struct plan_device *planned, struct err 
 	unsigned slot = plan->virtio_count;
 
 	if (slot == ARRAY_SIZE(gsis))
-		return err_set(e, ENOSPC, "a machine has at most %zu virtio devices",
+		return err_set(e, ENOSPC,
+			       "a machine has at most %zu virtio devices: disks, network cards, "
+			       "--hvc, and one for entropy",
 			       ARRAY_SIZE(gsis));
 	plan->virtio_count++;
 	plan_add_region(planned, BUS_MMIO, X86_VIRTIO_BASE + slot * X86_VIRTIO_STEP,
