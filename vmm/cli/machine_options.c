@@ -95,7 +95,8 @@ static const struct option net_option_list[] = {
 	{.name = "kind",
 	 .argument = "KIND",
 	 .help = "user: through this user's own sockets, no privileges needed; tap: a tap device "
-		 "of the host; passt: the program of that name; none: no card",
+		 "of the host; passt: the program "
+		 "of that name; none: no card",
 	 .kind = OPTION_TEXT,
 	 .offset = offsetof(struct net_config, kind),
 	 .choices = net_kinds},
@@ -169,6 +170,7 @@ static const struct option_list net_list = {
 	.count_offset = offsetof(struct machine_config, net_count),
 	.element_bytes = sizeof(struct net_config),
 	.max = MACHINE_NETS_MAX,
+	.first = "user",
 };
 
 static const struct {
@@ -320,7 +322,8 @@ static const struct option machine_option_list[] = {
 	 .list = &disk_list},
 	{.name = "net",
 	 .letter = 'n',
-	 .help = "a network card; may be repeated",
+	 .help = "a network card: user (where only settings are given), tap, passt or none; may be "
+		 "repeated",
 	 .kind = OPTION_LIST,
 	 .offset = offsetof(struct machine_config, nets),
 	 .list = &net_list},

@@ -67,6 +67,8 @@ struct option_list {
 	size_t count_offset;              /* an unsigned: how many there are */
 	size_t element_bytes;
 	unsigned max;
+	/* What the table's first option is where an element says only others; NULL: it must say. */
+	const char *first;
 };
 
 struct option {
@@ -131,9 +133,10 @@ int option_set_text(const struct option *option, void *into, const char *text,
  */
 void *option_list_add(const struct option *option, void *into, const char *label, struct err *e);
 
-/* Checks that an element has what its table's first option sets. 0 or -EINVAL with a sentence. */
-int option_list_check(const struct option *option, const void *element,
-		      const struct option_origin *origin, struct err *e);
+/* Sees to it that an element has what its table's first option sets. 0 or -EINVAL with a sentence.
+ */
+int option_list_finish(const struct option *option, void *element,
+		       const struct option_origin *origin, struct err *e);
 
 /* Frees the texts and empties the lists of the struct @into; other fields stay. */
 void option_free_fields(const struct option_table *table, void *into);

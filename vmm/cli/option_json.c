@@ -104,7 +104,7 @@ static int load_element(const struct option *option, void *into, json_t *value, 
 	if (element)
 		ret = load_object(option->list->table, element, value, &inner, e);
 	if (!ret)
-		ret = option_list_check(option, element, &inner, e);
+		ret = option_list_finish(option, element, &inner, e);
 	strbuf_free(&prefix);
 	return ret;
 }

@@ -194,16 +194,21 @@ static int set_piece(const struct option_table *table, void *element, const char
 	return -EINVAL;
 }
 
-/* "FILE,key=value,...": the first piece is the value of the table's first option. */
-static int set_element(const struct option_table *table, void *element, const char *text,
+/* "FILE,key=value,...": the first piece is the value of the table's first option, unless that may
+ * be left out and it is another's. */
+static int set_element(const struct option_list *list, void *element, const char *text,
 		       const struct option_origin *origin, struct err *e)
 {
+	const struct option_table *table = list->table;
 	struct strbuf piece = {0};
 	int ret;
 
 	strbuf_addstr(&piece, "");
 	text = next_piece(text, &piece);
-	ret = option_set_text(&table->options[0], element, piece.data, origin, e);
+	if (list->first && option_find(table, piece.data, strcspn(piece.data, "=")))
+		ret = set_piece(table, element, piece.data, origin, e);
+	else
+		ret = option_set_text(&table->options[0], element, piece.data, origin, e);
 	while (!ret && text) {
 		strbuf_free(&piece);
 		strbuf_addstr(&piece, "");
@@ -230,12 +235,15 @@ void *option_list_add(const struct option *option, void *into, const char *label
 	return element;
 }
 
-int option_list_check(const struct option *option, const void *element,
-		      const struct option_origin *origin, struct err *e)
+int option_list_finish(const struct option *option, void *element,
+		       const struct option_origin *origin, struct err *e)
 {
-	const struct option *first = &option->list->table->options[0];
-	char *const *text = (char *const *)(const void *)((const char *)element + first->offset);
+	const struct option_list *list = option->list;
+	const struct option *first = &list->table->options[0];
+	char **text = (char **)(void *)((char *)element + first->offset);
 
+	if (!*text && list->first)
+		*text = strdup(list->first);
 	if (*text && **text)
 		return 0;
 	return err_set(e, EINVAL, "%sthe %s is missing", origin->prefix, first->name);
@@ -253,9 +261,9 @@ static int set_list(const struct option *option, void *into, const char *text,
 	strbuf_addf(&prefix, "%s %s: ", label, text);
 	inner.prefix = prefix.data;
 	if (element)
-		ret = set_element(option->list->table, element, text, &inner, e);
+		ret = set_element(option->list, element, text, &inner, e);
 	if (!ret)
-		ret = option_list_check(option, element, &inner, e);
+		ret = option_list_finish(option, element, &inner, e);
 	strbuf_free(&prefix);
 	free(label);
 	return ret;

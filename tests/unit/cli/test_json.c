@@ -153,6 +153,21 @@ START_TEST(what_may_be_repeated_may_be_an_array)
 }
 END_TEST
 
+START_TEST(a_network_of_no_kind_is_the_users_own)
+{
+	struct machine_config config;
+	struct err e = {0};
+
+	machine_config_init(&config);
+	ck_assert_int_eq(load("{\"net\": [{}, {\"mtu\": 1500}, \"restrict\"]}", &config, &e), 0);
+	ck_assert_uint_eq(config.net_count, 3);
+	ck_assert_str_eq(config.nets[0].kind, "user");
+	ck_assert_str_eq(config.nets[1].kind, "user");
+	ck_assert_str_eq(config.nets[2].kind, "user");
+	machine_config_free(&config);
+}
+END_TEST
+
 START_TEST(files_that_are_refused)
 {
 	struct machine_config config;
@@ -378,6 +393,7 @@ TCase *case_json(void)
 	tcase_add_test(c, a_file_says_what_the_command_line_would);
 	tcase_add_test(c, numbers_may_be_texts_and_one_disk_needs_no_array);
 	tcase_add_test(c, what_may_be_repeated_may_be_an_array);
+	tcase_add_test(c, a_network_of_no_kind_is_the_users_own);
 	tcase_add_loop_test(c, files_that_are_refused, 0, ARRAY_SIZE(refused));
 	tcase_add_test(c, deep_nesting_is_refused);
 	tcase_add_test(c, the_command_line_wins_whatever_the_order);
