@@ -86,7 +86,7 @@ int qcow2_check_refer(struct qcow2_check *c, const char *what, struct qcow2_run 
 	return 0;
 }
 
-static int refer_l2(struct qcow2_check *c, uint64_t index, uint64_t entry, uint64_t times)
+static int refer_l2(struct qcow2_check *c, uint64_t entry, uint64_t times)
 {
 	uint64_t word = be64toh(entry), offset, len;
 	struct qcow2 *q = c->q;
@@ -103,11 +103,12 @@ static int refer_l2(struct qcow2_check *c, uint64_t index, uint64_t entry, uint6
 			times);
 	}
 	offset = word & QCOW2_OFFSET_MASK;
+	if (word & ~(QCOW2_OFFSET_MASK | QCOW2_COPIED | QCOW2_ZERO))
+		qcow2_check_corrupt(c, "an L2 entry has reserved bits set", word);
 	if (offset & (q->cluster_bytes - 1)) {
 		qcow2_check_corrupt(c, "a cluster's offset is not aligned", word);
 		return 0;
 	}
-	(void)index;
 	if (!offset && !(q->external && (word & QCOW2_COPIED)))
 		return 0;
 	c->report->allocated++;
@@ -153,7 +154,7 @@ static int descend(struct qcow2_check *c, const uint64_t *l1, uint64_t entries)
 
 			memcpy(&entry, c->table + n * q->entry_bytes, 8);
 			if (entry)
-				ret = refer_l2(c, n, entry, count->tables);
+				ret = refer_l2(c, entry, count->tables);
 		}
 		if (ret < 0)
 			return ret;
@@ -171,6 +172,8 @@ static int refer_l1(struct qcow2_check *c, const uint64_t *l1, uint64_t entries)
 		uint64_t offset = l1[i] & QCOW2_OFFSET_MASK;
 		struct qcow2_count *count;
 
+		if (l1[i] & ~(QCOW2_OFFSET_MASK | QCOW2_COPIED))
+			qcow2_check_corrupt(c, "an L1 entry has reserved bits set", l1[i]);
 		if (!offset)
 			continue;
 		if ((offset & (q->cluster_bytes - 1)) || offset >> q->cluster_bits >= c->clusters) {
@@ -214,6 +217,20 @@ static int refer_tables(struct qcow2_check *c)
 						(struct qcow2_run){offset, q->cluster_bytes}, 1);
 	}
 	return ret;
+}
+
+void qcow2_check_unrefer_tables(struct qcow2_check *c)
+{
+	struct qcow2 *q = c->q;
+	uint64_t at = q->h.reftable_offset, end = at + q->reftable_entries * 8, i;
+
+	for (; at < MIN(end, c->clusters << q->cluster_bits); at += q->cluster_bytes)
+		count_of(c, at >> q->cluster_bits)->refs--;
+	for (i = 0; i < q->reftable_entries; i++) {
+		at = q->reftable[i] & QCOW2_REFTABLE_MASK;
+		if (at && !(at & (q->cluster_bytes - 1)) && at >> q->cluster_bits < c->clusters)
+			count_of(c, at >> q->cluster_bits)->refs--;
+	}
 }
 
 static int each_l1(struct qcow2_check *c,

@@ -34,6 +34,9 @@ uint64_t qcow2_check_count(const struct qcow2_check *c, uint64_t cluster);
  */
 uint64_t qcow2_check_next(const struct qcow2_check *c, uint64_t cluster, uint64_t end);
 
+/* Takes back what was counted for the refcount table and its blocks, which move elsewhere. */
+void qcow2_check_unrefer_tables(struct qcow2_check *c);
+
 /* What the bitmaps extension refers to. */
 int qcow2_check_bitmaps(struct qcow2_check *c);
 /* Refcounts against what was counted. */

@@ -152,6 +152,9 @@ int qcow2_check_rebuild(struct qcow2_check *c)
 	if (ret < 0)
 		return ret;
 	ret = qcow2_change_begin_counted(&change, c->q, counted, c);
+	/* What a block shared with them may be the only one there now, for COPIED bits. */
+	if (!ret)
+		qcow2_check_unrefer_tables(c);
 	if (!ret)
 		ret = qcow2_change_commit(&change);
 	qcow2_change_free(&change);
@@ -206,6 +209,8 @@ static void check_l2(struct qcow2_check *c, struct qcow2_table *t, enum qcow2_re
 
 			if ((uint32_t)bitmap & (uint32_t)(bitmap >> 32))
 				qcow2_check_corrupt(c, "a subcluster is both data and zero", word);
+			if ((uint32_t)bitmap && !offset && !(q->external && (word & QCOW2_COPIED)))
+				qcow2_check_corrupt(c, "a subcluster has no cluster", word);
 		}
 		if (q->external)
 			continue;
