@@ -209,6 +209,11 @@ static int refer_tables(struct qcow2_check *c)
 		uint64_t offset = q->reftable[i] & QCOW2_REFTABLE_MASK;
 		bool aligned = !(offset & (q->cluster_bytes - 1));
 
+		if (q->reftable[i] & ~QCOW2_REFTABLE_MASK) {
+			qcow2_check_corrupt(c, "a refcount table entry has reserved bits set",
+					    q->reftable[i]);
+			c->bad_blocks++;
+		}
 		if (!aligned)
 			qcow2_check_corrupt(c, "a refcount block is not aligned", offset);
 		c->bad_blocks += !aligned || offset >= c->clusters << q->cluster_bits;
