@@ -151,17 +151,17 @@ void net_capture_close(struct net_capture *capture)
 	free(capture);
 }
 
-/* The frame's pieces behind iov[0]; returns how many iovecs there are then, 0: too many. */
-static int add_pieces(struct iovec *to, const struct iovec *iov, int count, size_t len)
+/* The frame's first @len bytes behind iov[0], as far as there is room; returns how many iovecs
+ * there are then. *@captured: of how many bytes. */
+static int add_pieces(struct iovec *to, const struct iovec *iov, int count, size_t len,
+		      size_t *captured)
 {
 	int used = 1, i;
 
-	for (i = 0; i < count && len; i++) {
-		if (used == IOV_MAX_HERE - 2)
-			return 0;
+	for (*captured = i = 0; i < count && *captured < len && used < IOV_MAX_HERE - 2; i++) {
 		to[used] = iov[i];
-		to[used].iov_len = MIN(len, iov[i].iov_len);
-		len -= to[used++].iov_len;
+		to[used].iov_len = MIN(len - *captured, iov[i].iov_len);
+		*captured += to[used++].iov_len;
 	}
 	return used;
 }
@@ -186,11 +186,10 @@ void net_capture_frame(struct net_capture *capture, enum net_direction direction
 		       const struct iovec *iov, int count, size_t len)
 {
 	static const char zeroes[4];
-	size_t padding = -len & 3,
-	       total = sizeof(struct packet_head) + len + padding + sizeof(struct packet_tail);
 	struct iovec all[IOV_MAX_HERE];
-	struct packet_tail tail = {OPTION_FLAGS, 4, direction, 0, (uint32_t)total};
-	struct packet_head head = {.type = BLOCK_PACKET, .total = (uint32_t)total};
+	struct packet_tail tail = {OPTION_FLAGS, 4, direction, 0, 0};
+	struct packet_head head = {.type = BLOCK_PACKET, .original = (uint32_t)len};
+	size_t captured, padding, total;
 	struct timespec now;
 	uint64_t now_ns;
 	int used, ret;
@@ -202,11 +201,12 @@ void net_capture_frame(struct net_capture *capture, enum net_direction direction
 	head.interface = capture->card;
 	head.time_high = (uint32_t)(now_ns >> 32);
 	head.time_low = (uint32_t)now_ns;
-	head.captured = head.original = (uint32_t)len;
 	all[0] = (struct iovec){&head, sizeof(head)};
-	used = add_pieces(all, iov, count, len);
-	if (!used)
-		return;
+	used = add_pieces(all, iov, count, len, &captured);
+	padding = -captured & 3;
+	total = sizeof(head) + captured + padding + sizeof(tail);
+	head.captured = (uint32_t)captured;
+	head.total = tail.total = (uint32_t)total;
 	all[used++] = (struct iovec){(void *)(uintptr_t)zeroes, padding};
 	all[used++] = (struct iovec){&tail, sizeof(tail)};
 	ret = write_block(capture->fd, all, used, total);

@@ -261,6 +261,8 @@ static int check_twins(const struct net_config *a, const struct net_config *b, s
 			       a->ifname);
 	if (a->fd && b->fd && parse_fd(a->fd) == parse_fd(b->fd))
 		return err_set(e, EINVAL, "two cards have fd=%s: a tap device serves one", b->fd);
+	if (a->path && b->path && !strcmp(a->path, b->path))
+		return err_set(e, EINVAL, "two cards have path=%s: a passt serves one", a->path);
 	if (!a->mac || !b->mac)
 		return 0;
 	(void)net_mac_parse(a->mac, mac_a, NULL);

@@ -226,6 +226,7 @@ static const struct {
 	{"-k k -n user,hostfwd=udp::1-:1 -n user,hostfwd=udp::1-:2",
 	 "--net: hostfwd= asks for UDP port 127.0.0.1:1 of the host twice"},
 	{"-k k -n tap,ifname=a -n tap,ifname=a", "--net: two cards have ifname=a"},
+	{"-k k -n passt,path=p -n passt,path=p", "--net: two cards have path=p"},
 	{"-k k -n tap,fd=3 -n user -n tap,fd=03", "--net: two cards have fd=03"},
 	{"-k k -n user,mac=52:54:00:00:00:0a -n user,mac=52:54:00:00:00:0A",
 	 "--net: two cards have the MAC address 52:54:00:00:00:0A"},

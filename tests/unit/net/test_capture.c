@@ -75,6 +75,38 @@ START_TEST(a_file_that_cannot_be_made_is_named)
 }
 END_TEST
 
+/* A guest that cuts its frames as small as it can does not hide them. */
+START_TEST(a_frame_in_many_pieces_is_there)
+{
+	char path[] = "/tmp/sarang-capture-XXXXXX", frame[4 * 1100];
+	static struct iovec iov[1100];
+	static uint8_t bytes[65536];
+	struct net_capture *card;
+	uint32_t lengths[2];
+	struct err e = {0};
+	int fd = mkstemp(path);
+	size_t i, len;
+
+	for (i = 0; i < sizeof(frame); i++)
+		frame[i] = (char)(i / 4);
+	for (i = 0; i < 1100; i++)
+		iov[i] = (struct iovec){frame + 4 * i, 4};
+	ck_assert_int_eq(net_capture_begin(path, 1, &e), 0);
+	ck_assert_int_eq(net_capture_open(path, 0, &card, &e), 0);
+	net_capture_frame(card, NET_FROM_GUEST, iov, 1100, sizeof(frame));
+	net_capture_close(card);
+	len = (size_t)fd_pread_full(fd, bytes, sizeof(bytes), 0);
+	ck_assert_uint_eq(count_blocks(bytes, len, 6), 1);
+	/* In front of the frame: of which so much is here, of how much there was. */
+	memcpy(lengths, bytes + 28 + 44 + 20, sizeof(lengths));
+	ck_assert_uint_ge(lengths[0], 4000);
+	ck_assert_uint_eq(lengths[1], sizeof(frame));
+	ck_assert_mem_eq(bytes + 28 + 44 + 28, frame, lengths[0]);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
 /* A reader would see an end before the first frame, and without one we would wait for ever. */
 START_TEST(a_pipe_is_no_file)
 {
@@ -128,6 +160,7 @@ TCase *capture_cases(void)
 
 	tcase_add_test(tc, two_cards_write_one_file);
 	tcase_add_test(tc, a_file_that_cannot_be_made_is_named);
+	tcase_add_test(tc, a_frame_in_many_pieces_is_there);
 	tcase_add_test(tc, a_pipe_is_no_file);
 	tcase_add_test(tc, a_full_disk_leaves_whole_blocks);
 	return tc;
