@@ -174,9 +174,10 @@ static int refer_l1(struct qcow2_check *c, const uint64_t *l1, uint64_t entries)
 
 		if (l1[i] & ~(QCOW2_OFFSET_MASK | QCOW2_COPIED))
 			qcow2_check_corrupt(c, "an L1 entry has reserved bits set", l1[i]);
-		if (!offset)
+		if (!offset && !(l1[i] & QCOW2_COPIED))
 			continue;
-		if ((offset & (q->cluster_bytes - 1)) || offset >> q->cluster_bits >= c->clusters) {
+		if (!offset || (offset & (q->cluster_bytes - 1)) ||
+		    offset >> q->cluster_bits >= c->clusters) {
 			qcow2_check_corrupt(c, "an L2 table's offset is not valid", l1[i]);
 			continue;
 		}
