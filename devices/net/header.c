@@ -56,8 +56,21 @@ int net_header_check(struct net_header *header, size_t frame_len, unsigned offlo
 	return 0;
 }
 
+/* What a driver has to have agreed to for a frame of that type; 0: there is no such type. */
+static unsigned needed_to_receive(uint8_t gso_type)
+{
+	/* Without the mark for explicit congestion notification: that is not agreed to at all. */
+	if (gso_type == NET_GSO_TCPV4)
+		return NET_RX_TSO4;
+	return gso_type == NET_GSO_TCPV6 ? NET_RX_TSO6 : 0;
+}
+
 void net_header_restrict(struct net_header *header, unsigned offloads)
 {
-	if (!(offloads & NET_RX_CSUM))
+	if (!(offloads & NET_RX_CSUM)) {
 		memset(header, 0, sizeof(*header));
+	} else if (!(offloads & needed_to_receive(header->gso_type))) {
+		header->gso_type = NET_GSO_NONE;
+		header->gso_size = 0;
+	}
 }

@@ -56,7 +56,11 @@ enum net_offload {
  */
 int net_header_check(struct net_header *header, size_t frame_len, unsigned offloads);
 
-/* Takes out of a received frame's header what the driver was not promised (@offloads) to see. */
+/*
+ * Takes out of a received frame's header what the driver has not agreed (@offloads) to see: frames
+ * that the host had made for the driver before this one may still be waiting. Such a frame then has
+ * a wrong checksum, or is longer than others.
+ */
 void net_header_restrict(struct net_header *header, unsigned offloads);
 
 #endif

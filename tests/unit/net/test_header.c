@@ -1,8 +1,10 @@
 /* The header before each frame: what a driver may write there. */
 #include <endian.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "net/header.h"
 #include "tests.h"
 
@@ -95,6 +97,39 @@ START_TEST(a_header_length_is_at_most_the_frame)
 }
 END_TEST
 
+/* Frames that were made for the driver before a reset, or by a host that does as it likes. */
+START_TEST(a_driver_sees_only_what_it_agreed_to)
+{
+	static const struct {
+		uint8_t gso_type;
+		unsigned offloads;
+		bool csum, gso;
+	} cases[] = {
+		{NET_GSO_TCPV4, 0, false, false},
+		{NET_GSO_TCPV4, NET_RX_CSUM, true, false},
+		{NET_GSO_TCPV4, NET_RX_CSUM | NET_RX_TSO6, true, false},
+		{NET_GSO_TCPV4, NET_RX_CSUM | NET_RX_TSO4, true, true},
+		{NET_GSO_TCPV6, NET_RX_CSUM | NET_RX_TSO4, true, false},
+		{NET_GSO_TCPV6, NET_RX_CSUM | NET_RX_TSO6, true, true},
+		{NET_GSO_TCPV4 | 0x80, ALL | NET_RX_CSUM | NET_RX_TSO4, true, false},
+		{3, ~0u, true, false},
+		{0xff, ~0u, true, false},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct net_header h = csum;
+
+		h.gso_type = cases[i].gso_type;
+		h.gso_size = htole16(1448);
+		net_header_restrict(&h, cases[i].offloads);
+		ck_assert_uint_eq(h.flags, cases[i].csum ? NET_HEADER_NEEDS_CSUM : 0);
+		ck_assert_uint_eq(h.gso_type, cases[i].gso ? cases[i].gso_type : NET_GSO_NONE);
+		ck_assert_uint_eq(le16toh(h.gso_size), cases[i].gso ? 1448 : 0);
+	}
+}
+END_TEST
+
 TCase *header_cases(void)
 {
 	TCase *tc = tcase_create("header");
@@ -105,5 +140,6 @@ TCase *header_cases(void)
 	tcase_add_test(tc, nothing_is_taken_that_was_not_negotiated);
 	tcase_add_test(tc, segmentation_needs_a_size_and_a_checksum);
 	tcase_add_test(tc, a_header_length_is_at_most_the_frame);
+	tcase_add_test(tc, a_driver_sees_only_what_it_agreed_to);
 	return tc;
 }
