@@ -150,7 +150,6 @@ int boot_load_arm64(const struct gmem *mem, const struct kernel_image *image,
 {
 	struct ram ram = first_ram(mem);
 	struct initrd_space space;
-	size_t cmdline_len = request->cmdline ? strlen(request->cmdline) : 0;
 	int ret;
 
 	memset(entry, 0, sizeof(*entry));
@@ -158,12 +157,9 @@ int boot_load_arm64(const struct gmem *mem, const struct kernel_image *image,
 		return err_set(e, EINVAL, "the kernel %s is for %s, this machine is %s",
 			       image->path, kernel_arch_name(image->arch),
 			       kernel_arch_name(KERNEL_AARCH64));
-	if (cmdline_len > image->cmdline_max)
-		return err_set(e, E2BIG,
-			       "the kernel command line has %zu characters, the kernel %s takes at "
-			       "most %llu",
-			       cmdline_len, image->path, (unsigned long long)image->cmdline_max);
-	ret = load_kernel(mem, image, &ram, entry, e);
+	ret = boot_check_request(image, request, e);
+	if (!ret)
+		ret = load_kernel(mem, image, &ram, entry, e);
 	if (ret < 0 || !request->initrd)
 		return ret;
 	space.start = entry->info_gpa + ARM64_DTB_MAX_BYTES;

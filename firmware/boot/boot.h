@@ -138,6 +138,13 @@ struct boot_entry {
 };
 
 /*
+ * Checks what can be known without a machine: that the kernel takes the command line, and that the
+ * initrd can be opened. 0 or -errno with a sentence. Loading does it, too.
+ */
+int boot_check_request(const struct kernel_image *image, const struct boot_request *request,
+		       struct err *e);
+
+/*
  * Loads an x86 @image and what @request says into @mem, which is laid out as x86_layout.h says and
  * still zeroed: sections that start as zeroes are not written. Fills *@entry.
  * 0, or -errno with a sentence: memory too small for the kernel or the initrd, a command line

@@ -147,7 +147,8 @@ int bzimage_parse(struct kernel_image *image, const struct kernel_head *head, st
 		info->load_gpa = X86_HIGH_RAM_GPA;
 	info->init_bytes = MAX((uint64_t)get_le32(h + HDR_INIT_SIZE), info->payload_bytes);
 	info->initrd_max_gpa = get_le32(h + HDR_INITRD_ADDR_MAX);
-	image->cmdline_max = get_le32(h + HDR_CMDLINE_SIZE);
+	/* What a kernel claims to take, and the room there is. */
+	image->cmdline_max = MIN((uint64_t)get_le32(h + HDR_CMDLINE_SIZE), X86_CMDLINE_BYTES - 1);
 	if (info->load_gpa < X86_HIGH_RAM_GPA || info->load_gpa >= X86_PCI_HOLE_GPA)
 		return err_set(e, EINVAL,
 			       "the kernel %s wants to be at 0x%llx, where no RAM can be",

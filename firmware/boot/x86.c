@@ -15,18 +15,9 @@
 #define SETUP_DATA_BYTES 16
 #define SETUP_DTB        2
 
-static int write_cmdline(const struct gmem *mem, const struct kernel_image *image,
-			 const char *cmdline, struct err *e)
+static int write_cmdline(const struct gmem *mem, const char *cmdline, struct err *e)
 {
-	size_t len = strlen(cmdline);
-	uint64_t max = MIN(image->cmdline_max, (uint64_t)X86_CMDLINE_BYTES - 1);
-
-	if (len > max)
-		return err_set(e, E2BIG,
-			       "the kernel command line has %zu characters, the kernel %s takes at "
-			       "most %llu",
-			       len, image->path, (unsigned long long)max);
-	if (gmem_write(mem, X86_CMDLINE_GPA, cmdline, len + 1) < 0)
+	if (gmem_write(mem, X86_CMDLINE_GPA, cmdline, strlen(cmdline) + 1) < 0)
 		return err_set(e, EFAULT, "the guest has no memory at 0x%llx for its command line",
 			       X86_CMDLINE_GPA);
 	return 0;
@@ -85,7 +76,9 @@ int boot_load_x86(const struct gmem *mem, const struct kernel_image *image,
 		return err_set(e, EINVAL, "the kernel %s is for %s, this machine is %s",
 			       image->path, kernel_arch_name(image->arch),
 			       kernel_arch_name(KERNEL_X86_64));
-	ret = write_cmdline(mem, image, request->cmdline ? request->cmdline : "", e);
+	ret = boot_check_request(image, request, e);
+	if (!ret)
+		ret = write_cmdline(mem, request->cmdline ? request->cmdline : "", e);
 	if (ret < 0)
 		return ret;
 	ret = load_kernel(mem, image, space.end, entry, e);

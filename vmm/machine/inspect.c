@@ -30,6 +30,7 @@ static const char *hardware_text(enum hardware hardware)
 
 static int preview_make(struct preview *preview, const struct machine_config *config, struct err *e)
 {
+	struct boot_request request;
 	unsigned i;
 	int ret = machine_plan(config, &preview->plan, e);
 
@@ -45,7 +46,8 @@ static int preview_make(struct preview *preview, const struct machine_config *co
 		ret = blk_probe(&options, &info, e);
 	}
 	preview->cmdline = machine_cmdline(config, preview->hardware);
-	return ret;
+	request = (struct boot_request){.cmdline = preview->cmdline, .initrd = config->initrd};
+	return ret ? ret : boot_check_request(&preview->kernel, &request, e);
 }
 
 static void preview_free(struct preview *preview)

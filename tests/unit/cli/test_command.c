@@ -185,6 +185,31 @@ START_TEST(output_that_goes_nowhere_is_a_failure)
 }
 END_TEST
 
+/* inspect refuses what run would refuse for a file that is not there, or a text that is too long.
+ */
+START_TEST(inspect_opens_what_run_opens)
+{
+	static const struct command *const all[] = {&cmd_inspect};
+	static const struct command_set one = {all, 1};
+	char name[] = "sarang", inspect[] = "inspect", k[] = "-k", i[] = "-i", a[] = "-a",
+	     missing[] = "/nonexistent/initrd", kernel[] = "/tmp/sarang-kernel-XXXXXX",
+	     long_text[3000];
+	char *there[] = {name, inspect, k, kernel, i, kernel, NULL};
+	char *not_there[] = {name, inspect, k, kernel, i, missing, NULL};
+	char *too_long[] = {name, inspect, k, kernel, a, long_text, NULL};
+
+	make_kernel(kernel);
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = '\0';
+	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stdout));
+	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
+	ck_assert_int_eq(command_main(&one, 6, there), 0);
+	ck_assert_int_eq(command_main(&one, 6, not_there), 1);
+	ck_assert_int_eq(command_main(&one, 6, too_long), 1);
+	unlink(kernel);
+}
+END_TEST
+
 START_TEST(no_arguments_at_all_are_survived)
 {
 	char *argv[] = {NULL};
@@ -312,6 +337,7 @@ TCase *case_command(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, lines_and_their_exit_status, 0, ARRAY_SIZE(lines));
 	tcase_add_loop_test(c, output_that_goes_nowhere_is_a_failure, 0, 3);
+	tcase_add_test(c, inspect_opens_what_run_opens);
 	tcase_add_test(c, no_arguments_at_all_are_survived);
 	tcase_add_test(c, help_fits_eighty_columns);
 	tcase_add_test(c, names_and_letters_are_unique);
