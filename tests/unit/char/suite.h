@@ -6,6 +6,7 @@
 
 TCase *parts_case(void);
 TCase *pipes_case(void);
+TCase *file_case(void);
 TCase *socket_case(void);
 TCase *pty_case(void);
 TCase *terminal_case(void);

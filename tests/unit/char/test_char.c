@@ -8,6 +8,7 @@ Suite *unit_suite(void)
 
 	suite_add_tcase(suite, parts_case());
 	suite_add_tcase(suite, pipes_case());
+	suite_add_tcase(suite, file_case());
 	suite_add_tcase(suite, socket_case());
 	suite_add_tcase(suite, pty_case());
 	suite_add_tcase(suite, terminal_case());
