@@ -191,6 +191,29 @@ START_TEST(a_length_that_makes_no_sense_ends_the_connection)
 }
 END_TEST
 
+/* What a lost peer began to say, and what it was told in part, is not the next one's. */
+START_TEST(a_frame_that_breaks_off_is_lost_with_its_peer)
+{
+	start_stream();
+	front.room = true;
+	net_rx_resume(front.net);
+	say_length(100);
+	say(frame, 50);
+	loop_run_once(front.loop, 0);
+	close(peer);
+	front_run_until(&front.ups, 1, "the link to come up");
+	peer = accept(listener, NULL, NULL);
+	say_length(60);
+	say(frame, 60);
+	front_receive();
+	ck_assert_uint_eq(front.frames, 1);
+	ck_assert_uint_eq(front.len, 60);
+	front_send(frame, 61);
+	hear_frame(61);
+	front_close();
+}
+END_TEST
+
 START_TEST(a_lost_peer_is_looked_for_until_it_is_back)
 {
 	unsigned i;
@@ -257,6 +280,7 @@ TCase *stream_cases(void)
 	tcase_add_test(tc, the_longest_frame_arrives);
 	tcase_add_loop_test(tc, a_length_that_makes_no_sense_ends_the_connection, 0,
 			    sizeof(bad_lengths) / sizeof(*bad_lengths));
+	tcase_add_test(tc, a_frame_that_breaks_off_is_lost_with_its_peer);
 	tcase_add_test(tc, a_lost_peer_is_looked_for_until_it_is_back);
 	tcase_add_test(tc, what_is_not_there_is_named);
 	tcase_add_test(tc, a_program_that_ends_is_replaced);

@@ -178,6 +178,29 @@ START_TEST(a_killed_process_is_replaced)
 }
 END_TEST
 
+/* Whether or not it has said that it is ready: what waited for it is let go, and so is the next. */
+START_TEST(a_process_killed_at_once_is_replaced)
+{
+	struct net_user_options user = {0};
+	struct net_header header = {0};
+	uint8_t frame[60] = {0};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {frame, sizeof(frame)}};
+	unsigned i;
+
+	ck_assert_msg(!start_user(&user), "%s", front.e.text);
+	for (i = 1; i <= 3; i++) {
+		ck_assert_int_eq(net_tx(front.net, iov, 2), i == 1 ? NET_TX_BUSY : NET_TX_DONE);
+		kill(find_child(), SIGKILL);
+		front_run_until(&front.downs, i, "the link to go down");
+		front_run_until(&front.ups, i, "the link to come up");
+	}
+	ck_assert_uint_ge(front.ready, 1);
+	ask_for_gateway();
+	front_close();
+	ck_assert_int_eq(find_child(), 0);
+}
+END_TEST
+
 /* What a connection brings that its client has closed while the guest was sending. */
 START_TEST(a_broken_pipe_is_survived)
 {
@@ -264,6 +287,7 @@ TCase *user_cases(void)
 	tcase_add_test(tc, the_gateway_answers);
 	tcase_add_test(tc, a_first_datagram_is_answered);
 	tcase_add_test(tc, a_killed_process_is_replaced);
+	tcase_add_test(tc, a_process_killed_at_once_is_replaced);
 	tcase_add_test(tc, a_broken_pipe_is_survived);
 	tcase_add_loop_test(tc, a_taken_port_names_its_holder, 0, sizeof(taken) / sizeof(*taken));
 	tcase_add_test(tc, a_missing_program_is_named);
