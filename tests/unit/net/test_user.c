@@ -104,6 +104,37 @@ static void make_datagram(uint8_t frame[46], uint16_t port)
 	memcpy(frame + 42, "ping", 4);
 }
 
+/* RFC 9293: asks for a connection to @port of the host's loopback. */
+static void make_syn(uint8_t frame[60], uint16_t port)
+{
+	static const uint8_t begin[] = {
+		0x52, 0x55, 10, 0,  2, 2, 0x52, 0x54, 0,  0, 0, 1, 8,  0, /* Ethernet */
+		0x45, 0,    0,  40, 0, 0, 0,    0,    64, 6, 0, 0, 10, 0, /* IPv4 */
+		2,    15,   10, 0,  2, 2,
+	};
+	/* Addresses, protocol and length go into the checksum, too. */
+	uint8_t summed[32] = {10, 0, 2, 15, 10, 0, 2, 2, 0, 6, 0, 20};
+	uint8_t *tcp = summed + 12;
+
+	memset(frame, 0, 60);
+	memcpy(frame, begin, sizeof(begin));
+	put16(frame + 24, checksum(frame + 14, 20));
+	put16(tcp, 4000);
+	put16(tcp + 2, port);
+	tcp[12] = 5 << 4;
+	tcp[13] = 2;
+	put16(tcp + 14, 8192);
+	put16(tcp + 16, checksum(summed, sizeof(summed)));
+	memcpy(frame + 34, tcp, 20);
+}
+
+/* A TCP segment with these flags. */
+static bool is_segment(uint8_t flags)
+{
+	return front.len >= 54 && front.frame[12] == 8 && front.frame[13] == 0 &&
+	       front.frame[23] == 6 && (front.frame[47] & 0x3f) == flags;
+}
+
 static bool is_answer(void)
 {
 	return front.len >= 46 && front.frame[12] == 8 && front.frame[23] == 17 &&
@@ -132,6 +163,65 @@ START_TEST(a_first_datagram_is_answered)
 	while (!is_answer())
 		front_receive();
 	front_close();
+	close(fd);
+}
+END_TEST
+
+/* As hostfwd= does itself: what two sockets both say may be shared. */
+static int take_port(int type, uint16_t *port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
+	socklen_t len = sizeof(at);
+
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	if (type == SOCK_STREAM)
+		ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	*port = ntohs(at.sin_port);
+	return fd;
+}
+
+/* With a port forwarded that was free a moment ago. */
+static int start_forwarded(struct net_user_options *user, uint16_t *port)
+{
+	char rule[64];
+
+	close(take_port(SOCK_STREAM, port));
+	snprintf(rule, sizeof(rule), "tcp::%u-:80", *port);
+	ck_assert_int_eq(net_forward_parse(rule, &user->forwards[0], &front.e), 0);
+	user->forward_count = 1;
+	return start_user(user);
+}
+
+/* What libslirp does for connections is allowed: out, and through a forwarded port in. */
+START_TEST(connections_are_made)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct net_user_options user = {0};
+	uint16_t port, forwarded;
+	int fd = take_port(SOCK_STREAM, &port), client, ret;
+	uint8_t frame[60];
+
+	while ((ret = start_forwarded(&user, &forwarded)) == -EADDRINUSE)
+		front_close();
+	ck_assert_msg(!ret, "%s", front.e.text);
+	/* It then knows our address. */
+	ask_for_gateway();
+	make_syn(frame, port);
+	front_send(frame, sizeof(frame));
+	while (!is_segment(0x12))
+		front_receive();
+	close(accept(fd, NULL, NULL));
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	at.sin_port = htons(forwarded);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&at, sizeof(at)), 0);
+	while (!is_segment(0x02))
+		front_receive();
+	ck_assert_uint_eq(front.downs, 0);
+	front_close();
+	close(client);
 	close(fd);
 }
 END_TEST
@@ -219,22 +309,6 @@ START_TEST(a_broken_pipe_is_survived)
 }
 END_TEST
 
-/* As hostfwd= does itself: what two sockets both say may be shared. */
-static int take_port(int type, uint16_t *port)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
-	socklen_t len = sizeof(at);
-
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	if (type == SOCK_STREAM)
-		ck_assert_int_eq(listen(fd, 1), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	*port = ntohs(at.sin_port);
-	return fd;
-}
-
 static const struct {
 	int type;
 	const char *protocol;
@@ -286,6 +360,7 @@ TCase *user_cases(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, the_gateway_answers);
 	tcase_add_test(tc, a_first_datagram_is_answered);
+	tcase_add_test(tc, connections_are_made);
 	tcase_add_test(tc, a_killed_process_is_replaced);
 	tcase_add_test(tc, a_process_killed_at_once_is_replaced);
 	tcase_add_test(tc, a_broken_pipe_is_survived);
