@@ -25,6 +25,7 @@ int net_open(const struct net_options *options, struct loop *loop, struct net **
 	struct net_limit limit;
 	int ret = -EINVAL;
 
+	*out = NULL;
 	switch (options->kind) {
 	case NET_USER:
 		ret = net_user_open(options->id, options->user, loop, out, e);
@@ -42,10 +43,15 @@ int net_open(const struct net_options *options, struct loop *loop, struct net **
 	(*out)->rx_limit = (*out)->tx_limit = limit;
 	(*out)->rx_timer = (struct loop_timer){.fired = rx_goes_on, .opaque = *out};
 	(*out)->tx_timer = (struct loop_timer){.fired = tx_goes_on, .opaque = *out};
-	if (options->capture)
+	/* Not before: what cannot be opened leaves no file behind, and no old one empty. */
+	if (options->capture && options->card == 0)
+		ret = net_capture_begin(options->capture, options->cards, e);
+	if (options->capture && !ret)
 		ret = net_capture_open(options->capture, options->card, &(*out)->capture, e);
-	if (ret < 0)
+	if (ret < 0) {
 		net_close(*out);
+		*out = NULL;
+	}
 	return ret;
 }
 

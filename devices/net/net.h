@@ -123,11 +123,12 @@ struct net_options {
 	const struct net_tap_options *tap;       /* net/tap.h; NET_TAP */
 	const struct net_stream_options *stream; /* net/stream.h; NET_STREAM */
 	uint64_t bits_per_s, frames_per_s;       /* in each direction; 0: no limit */
-	const char *capture; /* a file that net_capture_begin made; NULL: none */
-	unsigned card;       /* this network's number in there */
+	const char *capture; /* a file that all frames are written to; NULL: none */
+	unsigned card;       /* this network's number in there; 0 makes the file */
+	unsigned cards;      /* how many there are */
 };
 
-/* Opens it on @loop. *@out is freed with net_close. 0, or -errno with a sentence. */
+/* Opens it on @loop. *@out is freed with net_close. 0, or -errno with a sentence and NULL. */
 int net_open(const struct net_options *options, struct loop *loop, struct net **out, struct err *e);
 
 /* Frees it; it is stopped. NULL is fine. */

@@ -11,7 +11,6 @@
 #include "base/strbuf.h"
 #include "base/util.h"
 #include "machine/devices.h"
-#include "net/capture.h"
 #include "net/net.h"
 #include "net/stream.h"
 #include "net/tap.h"
@@ -450,6 +449,7 @@ int machine_create_net(const struct build_parts *parts, const struct plan_device
 		.frames_per_s = net->pps,
 		.capture = parts->config->pcap,
 		.card = planned->index,
+		.cards = parts->config->net_count,
 	};
 	struct virtio_net_settings settings = {
 		.id = planned->id,
@@ -458,12 +458,8 @@ int machine_create_net(const struct build_parts *parts, const struct plan_device
 		.vhost = net->vhost,
 		.poll_max_ns = NET_POLL_MAX_NS,
 	};
-	int ret = 0;
 
 	get_mac(parts->config, planned->index, settings.mac);
 	machine_net_user(parts->config, planned->index, &user);
-	/* The first card makes the file for all. */
-	if (options.capture && planned->index == 0)
-		ret = net_capture_begin(options.capture, parts->config->net_count, e);
-	return ret < 0 ? ret : virtio_net_new(parts->env, place, &settings, out, e);
+	return virtio_net_new(parts->env, place, &settings, out, e);
 }

@@ -11,7 +11,9 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "front.h"
 #include "net/capture.h"
+#include "net/stream.h"
 #include "tests.h"
 
 /* Walks the blocks of @bytes; returns how many there are of @type. */
@@ -72,6 +74,45 @@ START_TEST(a_file_that_cannot_be_made_is_named)
 
 	ck_assert_int_lt(net_capture_begin("/nonesuch/x.pcapng", 1, &e), 0);
 	ck_assert_ptr_nonnull(strstr(e.text, "/nonesuch/x.pcapng"));
+}
+END_TEST
+
+START_TEST(a_network_without_its_file_is_closed)
+{
+	const struct net_stream_options stream = {.program = "/bin/true", .mtu_bytes = 1500};
+	const struct net_options options = {.kind = NET_STREAM,
+					    .id = "net0",
+					    .stream = &stream,
+					    .capture = "/nonesuch/x.pcapng",
+					    .cards = 1};
+
+	ck_assert_int_lt(front_open(&options), 0);
+	ck_assert_ptr_nonnull(strstr(front.e.text, "/nonesuch/x.pcapng"));
+	ck_assert_ptr_null(front.net);
+	loop_free(front.loop);
+}
+END_TEST
+
+/* No old one is emptied either, when the network itself cannot be had. */
+START_TEST(a_network_that_is_not_there_leaves_no_file)
+{
+	const struct net_stream_options stream = {.path = "/nonesuch/passt", .mtu_bytes = 1500};
+	char path[] = "/tmp/sarang-capture-XXXXXX";
+	const struct net_options options = {
+		.kind = NET_STREAM, .id = "net0", .stream = &stream, .capture = path, .cards = 1};
+	int fd = mkstemp(path), i;
+
+	ck_assert_int_eq(write(fd, "old", 3), 3);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(front_open(&options), -ENOENT);
+		loop_free(front.loop);
+		if (i == 0)
+			ck_assert_int_eq(lseek(fd, 0, SEEK_END), 3);
+		else
+			ck_assert_int_ne(access(path, F_OK), 0);
+		unlink(path);
+	}
+	close(fd);
 }
 END_TEST
 
@@ -162,6 +203,8 @@ TCase *capture_cases(void)
 	tcase_add_test(tc, a_file_that_cannot_be_made_is_named);
 	tcase_add_test(tc, a_frame_in_many_pieces_is_there);
 	tcase_add_test(tc, a_pipe_is_no_file);
+	tcase_add_test(tc, a_network_without_its_file_is_closed);
+	tcase_add_test(tc, a_network_that_is_not_there_leaves_no_file);
 	tcase_add_test(tc, a_full_disk_leaves_whole_blocks);
 	return tc;
 }
