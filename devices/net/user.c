@@ -43,7 +43,6 @@ struct net_user {
 	struct net_process process;
 	struct net_peer peer;
 	bool ready;            /* the process has said so */
-	bool running;          /* between start and stop */
 	bool rx_stalled;       /* the guest has no buffers */
 	bool tx_blocked;       /* the ring is full */
 	struct loop_fd source; /* the socket: its first word, and its end */
@@ -268,7 +267,6 @@ static int user_start(struct net *net, struct err *e)
 	struct net_user *user = from_net(net);
 	int ret = 0;
 
-	user->running = true;
 	if (!user->process.pid) {
 		net_peer_plan(&user->peer);
 		return 0;
@@ -292,7 +290,6 @@ static void user_stop(struct net *net)
 {
 	struct net_user *user = from_net(net);
 
-	user->running = false;
 	net_peer_stop(&user->peer);
 	loop_del_fd(net->loop, &user->source);
 	loop_del_fd(net->loop, &user->event);
