@@ -71,8 +71,8 @@ void arch_vm_free(struct arch_vm *vm);
 /* The KVM id that vCPU @index is made with. */
 unsigned long arch_vcpu_id(unsigned index);
 
-/* What KVM_IRQ_LINE takes for @gsi. */
-uint32_t arch_irq_number(unsigned gsi);
+/* What KVM is told about the line @gsi. */
+struct kvm_irq_number arch_irq_number(unsigned gsi);
 
 /* After all vCPUs have been made, before anything is loaded (aarch64: the GIC is finished here). */
 int arch_vm_finish(struct arch_vm *vm, struct vcpu *const *vcpus, struct err *e);

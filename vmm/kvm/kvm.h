@@ -45,19 +45,34 @@ int kvm_vm_ioctl(const struct kvm_vm *vm, unsigned long request, void *arg);
 /* Gives the guest every range of @mem. The memory outlives the VM. */
 int kvm_vm_add_memory(struct kvm_vm *vm, const struct gmem *mem, struct err *e);
 
+/* How KVM takes a pulse of a line soonest: by the line's irqfd, or as two levels. */
+enum kvm_irq_pulse {
+	KVM_PULSE_BY_FD,
+	KVM_PULSE_BY_LEVELS,
+};
+
+/* What KVM is told about a line of the interrupt controller. */
+struct kvm_irq_number {
+	unsigned gsi;
+	uint32_t
+		ioctl_irq; /* the number KVM_IRQ_LINE takes; on aarch64 it encodes the controller */
+	enum kvm_irq_pulse pulse;
+};
+
 /*
- * A line of the in-kernel interrupt controller. Level changes are a KVM_IRQ_LINE ioctl, pulses a
- * write to an irqfd, which exists where @pulsed was asked for. @ioctl_irq is what KVM_IRQ_LINE
- * takes for this line (on aarch64 it encodes the controller). Freed with kvm_irq_free.
+ * A line of the in-kernel interrupt controller. Level changes are a KVM_IRQ_LINE ioctl. Where
+ * @pulsed is asked for there is an irqfd as well; pulses are sent as @number says. Freed with
+ * kvm_irq_free.
  */
 struct kvm_irq {
 	struct irq_line line;
 	struct kvm_vm *vm;
-	uint32_t ioctl_irq; /* the number KVM_IRQ_LINE takes */
-	int event_fd;       /* -1: no irqfd; a pulse is two level changes */
+	struct kvm_irq_number number;
+	pthread_mutex_t lock; /* the two levels of a pulse belong together */
+	int event_fd;         /* -1: no irqfd */
 };
 
-int kvm_irq_new(struct kvm_vm *vm, unsigned gsi, uint32_t ioctl_irq, bool pulsed,
+int kvm_irq_new(struct kvm_vm *vm, const struct kvm_irq_number *number, bool pulsed,
 		struct irq_line **out, struct err *e);
 void kvm_irq_free(struct irq_line *line);
 

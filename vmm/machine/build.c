@@ -131,13 +131,13 @@ static int build_device(struct machine *machine, unsigned index, struct err *e)
 		.hvc = machine->hvc,
 	};
 	struct device_place place = {0};
+	struct kvm_irq_number number;
 	unsigned i;
 	int ret;
 
 	if (planned->gsi != PLAN_NO_IRQ) {
-		ret = kvm_irq_new(machine->kvm, (unsigned)planned->gsi,
-				  arch_irq_number((unsigned)planned->gsi), planned->pulsed,
-				  &machine->irqs[index], e);
+		number = arch_irq_number((unsigned)planned->gsi);
+		ret = kvm_irq_new(machine->kvm, &number, planned->pulsed, &machine->irqs[index], e);
 		if (ret < 0)
 			return ret;
 		place.irq = machine->irqs[index];

@@ -32,9 +32,15 @@ unsigned long arch_vcpu_id(unsigned index)
 	return index;
 }
 
-uint32_t arch_irq_number(unsigned gsi)
+/* The GIC takes an irqfd at once. */
+struct kvm_irq_number arch_irq_number(unsigned gsi)
 {
-	return (uint32_t)KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (ARM64_GIC_PRIVATE + gsi);
+	return (struct kvm_irq_number){
+		.gsi = gsi,
+		.ioctl_irq = (uint32_t)KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT |
+			     (ARM64_GIC_PRIVATE + gsi),
+		.pulse = KVM_PULSE_BY_FD,
+	};
 }
 
 int arch_vm_new(struct kvm_vm *kvm, unsigned cpus, struct arch_vm **out, struct err *e)

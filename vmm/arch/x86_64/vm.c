@@ -13,9 +13,14 @@ unsigned long arch_vm_type(void)
 	return 0;
 }
 
-uint32_t arch_irq_number(unsigned gsi)
+/* For pins of the I/O APIC KVM leaves an irqfd to a worker thread, which has to wake up first. */
+struct kvm_irq_number arch_irq_number(unsigned gsi)
 {
-	return gsi;
+	return (struct kvm_irq_number){
+		.gsi = gsi,
+		.ioctl_irq = gsi,
+		.pulse = KVM_PULSE_BY_LEVELS,
+	};
 }
 
 /* APIC ids past 254 need the 32-bit format, and broadcasts that are not mistaken for one of them.
