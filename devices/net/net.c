@@ -109,9 +109,20 @@ enum net_tx_result net_tx(struct net *net, const struct iovec *iov, int count)
 	return result;
 }
 
+bool net_tx_busy(struct net *net)
+{
+	return net->ops->tx_busy && net->ops->tx_busy(net);
+}
+
 void net_rx_resume(struct net *net)
 {
 	net->ops->rx_resume(net);
+}
+
+void net_rx_poll(struct net *net)
+{
+	if (net->ops->rx_poll)
+		net->ops->rx_poll(net);
 }
 
 void net_set_offloads(struct net *net, unsigned offloads)

@@ -73,8 +73,15 @@ struct net_ops {
 	void (*stop)(struct net *net);
 	/* @iov[0] is the header; @count is at most NET_IOV_MAX. */
 	enum net_tx_result (*tx)(struct net *net, const struct iovec *iov, int count);
+	/*
+	 * Whether the host's side is still at work on what was sent, and says when it is done by
+	 * waking the loop up: until then nobody needs to hear of further frames. NULL: never.
+	 */
+	bool (*tx_busy)(struct net *net);
 	/* There is room again, after client->rx_begin or rx_open refused. */
 	void (*rx_resume)(struct net *net);
+	/* Gives the client what has arrived, as far as that takes no system call. NULL: nothing. */
+	void (*rx_poll)(struct net *net);
 	/* What the driver has agreed to (a part of info.offloads). NULL: it makes no difference. */
 	void (*set_offloads)(struct net *net, unsigned offloads);
 	/* The driver uses so many queue pairs from now on. NULL: it makes no difference. */
@@ -143,8 +150,14 @@ void net_stop(struct net *net);
 /* Sends a frame: see struct net_ops. */
 enum net_tx_result net_tx(struct net *net, const struct iovec *iov, int count);
 
+/* See struct net_ops. */
+bool net_tx_busy(struct net *net);
+
 /* The guest has buffers again. */
 void net_rx_resume(struct net *net);
+
+/* Whatever has arrived and is at hand is received now. */
+void net_rx_poll(struct net *net);
 
 /* How many queue pairs the driver uses. */
 void net_set_queues(struct net *net, unsigned count);

@@ -109,8 +109,10 @@ static int make_rings(struct net_process *process, int *memory)
 	process->signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (process->event < 0 || process->signal < 0)
 		return -errno;
-	process->tx = (struct net_ring){&process->rings->from_guest, process->signal, 0, 0, false};
-	process->rx = (struct net_ring){&process->rings->to_guest, process->signal, 0, 0, false};
+	process->tx = (struct net_ring){.shared = &process->rings->from_guest,
+					.signal_fd = process->signal};
+	process->rx = (struct net_ring){.shared = &process->rings->to_guest,
+					.signal_fd = process->signal};
 	return 0;
 }
 

@@ -23,6 +23,12 @@
 #define NO_ENTRY UINT32_MAX
 #define LENGTH   sizeof(uint32_t)
 
+/* What a writer waits for. */
+enum {
+	FOR_ROOM = 1, /* the reader signals when it has taken any frame */
+	FOR_ALL = 2,  /* when it has taken the last */
+};
+
 static uint32_t entry_bytes(size_t len)
 {
 	return ((uint32_t)(LENGTH + len) + 7) & ~7u;
@@ -61,7 +67,7 @@ bool net_ring_put(struct net_ring *ring, const struct iovec *iov, int count, siz
 	int i;
 
 	if (!has_room(ring, skipped + bytes)) {
-		atomic_store(&ring->shared->writer_waits, 1);
+		atomic_store(&ring->shared->writer_waits, FOR_ROOM);
 		if (!has_room(ring, skipped + bytes))
 			return false;
 		atomic_store(&ring->shared->writer_waits, 0);
@@ -76,6 +82,7 @@ bool net_ring_put(struct net_ring *ring, const struct iovec *iov, int count, siz
 		to += iov[i].iov_len;
 	}
 	ring->at += bytes;
+	ring->last = bytes;
 	atomic_store(&ring->shared->head, ring->at);
 	signal_if(ring, &ring->shared->reader_sleeps);
 	return true;
@@ -112,18 +119,35 @@ const uint8_t *net_ring_peek(struct net_ring *ring, size_t *len)
 	return ring->shared->data + (ring->at & MASK) + LENGTH;
 }
 
+bool net_ring_is_empty(const struct net_ring *ring)
+{
+	return atomic_load(&ring->shared->head) == ring->at;
+}
+
 void net_ring_take(struct net_ring *ring)
 {
 	ring->at += ring->taking;
 	ring->taking = 0;
 	atomic_store(&ring->shared->tail, ring->at);
-	signal_if(ring, &ring->shared->writer_waits);
+	if (atomic_load(&ring->shared->writer_waits) != FOR_ALL || net_ring_is_empty(ring))
+		signal_if(ring, &ring->shared->writer_waits);
+}
+
+bool net_ring_await_empty(struct net_ring *ring)
+{
+	if (ring->at - atomic_load(&ring->shared->tail) <= ring->last)
+		return false;
+	atomic_store(&ring->shared->writer_waits, FOR_ALL);
+	if (atomic_load(&ring->shared->tail) != ring->at)
+		return true;
+	atomic_store(&ring->shared->writer_waits, 0);
+	return false;
 }
 
 bool net_ring_sleep(struct net_ring *ring)
 {
 	atomic_store(&ring->shared->reader_sleeps, 1);
-	if (atomic_load(&ring->shared->head) == ring->at || ring->broken)
+	if (net_ring_is_empty(ring) || ring->broken)
 		return true;
 	net_ring_wake(ring);
 	return false;

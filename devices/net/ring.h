@@ -19,7 +19,7 @@
 /* As it lies in memory: each side writes one line, but for what it takes back of the other's. */
 struct net_ring_shared {
 	_Atomic uint32_t head;         /* bytes put, ever, modulo 2^32 */
-	_Atomic uint32_t writer_waits; /* 1: for room; the reader signals */
+	_Atomic uint32_t writer_waits; /* not 0: for room, or for all of it; the reader signals */
 	uint8_t pad1[56];
 	_Atomic uint32_t tail;          /* bytes taken */
 	_Atomic uint32_t reader_sleeps; /* 1: until something is put; the writer signals */
@@ -34,6 +34,7 @@ struct net_ring {
 	struct net_ring_shared *shared;
 	int signal_fd;
 	uint32_t at;     /* head or tail, as this side knows it */
+	uint32_t last;   /* writer: bytes of the entry that was put last */
 	uint32_t taking; /* reader: bytes of the entry that net_ring_peek has shown */
 	bool broken;     /* reader: the other side does not keep to the rules */
 };
@@ -42,9 +43,16 @@ struct net_ring {
  * is no room, and this side will be signalled when there is some. */
 bool net_ring_put(struct net_ring *ring, const struct iovec *iov, int count, size_t len);
 
+/* For the writer: whether there still are several frames that the reader has not taken; then this
+ * side will be signalled when it has taken the last. */
+bool net_ring_await_empty(struct net_ring *ring);
+
 /* For the reader: the next frame, in the ring, valid until net_ring_take. NULL: there is none, or
  * the ring is broken. Its bytes may change while they are read. */
 const uint8_t *net_ring_peek(struct net_ring *ring, size_t *len);
+
+/* For the reader: whether nothing has been put that it has not taken. */
+bool net_ring_is_empty(const struct net_ring *ring);
 
 /* The frame that was shown is done with. */
 void net_ring_take(struct net_ring *ring);

@@ -216,6 +216,13 @@ static enum net_tx_result user_tx(struct net *net, const struct iovec *iov, int 
 	return NET_TX_BUSY;
 }
 
+static bool user_tx_busy(struct net *net)
+{
+	struct net_user *user = from_net(net);
+
+	return user->ready && !user->tx_blocked && net_ring_await_empty(&user->process.tx);
+}
+
 static void user_rx_resume(struct net *net)
 {
 	struct net_user *user = from_net(net);
@@ -224,6 +231,14 @@ static void user_rx_resume(struct net *net)
 	if (user->rx_stalled && user->process.event >= 0)
 		fd_event_signal(user->process.event);
 	user->rx_stalled = false;
+}
+
+static void user_rx_poll(struct net *net)
+{
+	struct net_user *user = from_net(net);
+
+	if (user->ready && !net_ring_is_empty(&user->process.rx))
+		receive(user);
 }
 
 /* ---- start and stop ---- */
@@ -323,7 +338,9 @@ static const struct net_ops user_ops = {
 	.start = user_start,
 	.stop = user_stop,
 	.tx = user_tx,
+	.tx_busy = user_tx_busy,
 	.rx_resume = user_rx_resume,
+	.rx_poll = user_rx_poll,
 	.close = user_close,
 };
 

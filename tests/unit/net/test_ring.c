@@ -134,6 +134,28 @@ END_TEST
 static const uint32_t bad_heads[] = {1, 4, 8, NET_RING_BYTES + 8, UINT32_MAX, UINT32_MAX - 7};
 
 /* With zeroes in the ring: lengths of 0. */
+START_TEST(who_waits_for_the_last_is_told_then)
+{
+	ck_assert(!net_ring_await_empty(&writer));
+	ck_assert(put(0, 100));
+	/* One frame is no work to wait for: an answer may depend on it. */
+	ck_assert(!net_ring_await_empty(&writer));
+	ck_assert(put(100, 200));
+	ck_assert(put(300, 60));
+	ck_assert(net_ring_await_empty(&writer));
+	take(0, 100);
+	take(100, 200);
+	ck_assert(!signalled(&reader));
+	take(300, 60);
+	ck_assert(signalled(&reader));
+	/* Once. */
+	ck_assert(put(0, 100));
+	take(0, 100);
+	ck_assert(!signalled(&reader));
+	ck_assert(net_ring_is_empty(&reader));
+}
+END_TEST
+
 START_TEST(a_head_that_lies_breaks_the_ring)
 {
 	size_t len;
@@ -196,6 +218,7 @@ TCase *ring_cases(void)
 	tcase_add_test(tc, frames_come_out_as_they_went_in);
 	tcase_add_test(tc, who_sleeps_is_woken_once);
 	tcase_add_test(tc, who_waits_for_room_is_told);
+	tcase_add_test(tc, who_waits_for_the_last_is_told_then);
 	tcase_add_loop_test(tc, a_head_that_lies_breaks_the_ring, 0, ARRAY_SIZE(bad_heads));
 	tcase_add_loop_test(tc, a_length_that_lies_breaks_the_ring, 0, ARRAY_SIZE(bad_lengths));
 	tcase_add_test(tc, rubbish_is_survived);
