@@ -2,12 +2,11 @@
  * The other end of a network, for tests and measurements, on the host or in a guest (where it is
  * linked statically):
  *
- *	netpeer dns ADDRESS PORT [N]    answers any A query with 10.9.8.N (7), any AAAA with
- *fd00::900+N netpeer serve ADDRESS PORT      TCP: does what each client asks for (below); UDP:
- *counts netpeer put ADDRESS PORT BYTES STREAMS    TCP: sends BYTES in all over STREAMS connections
+ *	netpeer dns ADDRESS PORT [N]              answers A queries with 10.9.8.N (7), AAAA likewise
+ *	netpeer serve ADDRESS PORT                TCP: does what each client asks for (below)
+ *	netpeer put ADDRESS PORT BYTES STREAMS    TCP: sends BYTES in all over STREAMS connections
  *	netpeer get ADDRESS PORT BYTES STREAMS    TCP: the same, received
  *	netpeer ask ADDRESS PORT ROUNDS           TCP: one byte there and back, ROUNDS times
- *	netpeer udp ADDRESS PORT BYTES SIZE       UDP: sends datagrams of SIZE, asks how many came
  *	netpeer tap NAME COMMAND...               runs it with that tap device open as descriptor 9
  *
  * The clients print "NAME: AMOUNT in N us". A client's first eight bytes on a connection say what
@@ -191,35 +190,10 @@ static void serve_client(int fd)
 	exit(0);
 }
 
-/* Counts bytes; a datagram of one byte asks for the count and starts anew. */
-static void serve_udp(int fd)
-{
-	static char buf[CHUNK];
-	union address from;
-	uint64_t bytes = 0;
-	socklen_t len;
-
-	for (;;) {
-		ssize_t n;
-
-		len = sizeof(from);
-		n = recvfrom(fd, buf, sizeof(buf), 0, &from.any, &len);
-		if (n > 1) {
-			bytes += (uint64_t)n;
-		} else if (n == 1) {
-			(void)sendto(fd, &bytes, sizeof(bytes), 0, &from.any, len);
-			bytes = 0;
-		}
-	}
-}
-
 static void serve(const char *host, const char *port)
 {
 	int fd = open_socket(host, port, SOCK_STREAM, true);
-	int udp = open_socket(host, port, SOCK_DGRAM, true);
 
-	if (!fork())
-		serve_udp(udp);
 	for (;;) {
 		int client = accept(fd, NULL, NULL);
 
@@ -298,28 +272,6 @@ static int ask(char **argv)
 	return 0;
 }
 
-static int send_udp(char **argv)
-{
-	static char buf[CHUNK];
-	int fd = open_socket(argv[2], argv[3], SOCK_DGRAM, false), tries;
-	uint64_t bytes = strtoull(argv[4], NULL, 10), sent, got = 0, start = now_us(), end;
-	size_t size = strtoull(argv[5], NULL, 10);
-	struct pollfd ready = {.fd = fd, .events = POLLIN};
-
-	for (sent = 0; sent < bytes; sent += size)
-		if (write(fd, buf, size) < 0 && errno != ENOBUFS && errno != ECONNREFUSED)
-			fail("write");
-	end = now_us();
-	for (tries = 0; tries < 10; tries++) {
-		(void)!write(fd, buf, 1);
-		if (poll(&ready, 1, 1000) > 0 && read(fd, &got, sizeof(got)) == sizeof(got))
-			break;
-	}
-	printf("udp: %llu of %llu bytes in %llu us\n", (unsigned long long)got,
-	       (unsigned long long)bytes, (unsigned long long)(end - start));
-	return got == 0;
-}
-
 static int with_tap(char **argv)
 {
 	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
@@ -351,8 +303,6 @@ int main(int argc, char **argv)
 		return streams(argv, 'g');
 	else if (!strcmp(what, "ask") && argc == 5)
 		return ask(argv);
-	else if (!strcmp(what, "udp") && argc == 6)
-		return send_udp(argv);
 	fputs("usage: see the head of netpeer.c\n", stderr);
 	return 2;
 }
