@@ -38,7 +38,7 @@ struct plan_device {
 	struct device_region regions[DEVICE_REGIONS_MAX]; /* space and length; no ops */
 	uint64_t base[DEVICE_REGIONS_MAX];
 	int gsi;        /* PLAN_NO_IRQ: none */
-	bool pulsed;    /* the interrupt is edge-triggered by irq_pulse (irqfd) */
+	bool pulsed;    /* the interrupt is edge-triggered by irq_pulse */
 	unsigned index; /* which one of its kind: the disk's number */
 	unsigned flags; /* enum plan_flags */
 	plan_create *create;
