@@ -9,6 +9,9 @@
 
 struct net;
 
+/* passt scales its windows: the larger, the faster. */
+#define NET_STREAM_MTU_DEFAULT 65520
+
 /* Copied by net_stream_open. */
 struct net_stream_options {
 	const char *path;    /* of the Unix socket to connect to; NULL: passt is started */

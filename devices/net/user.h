@@ -16,10 +16,14 @@ struct net;
 
 #define NET_FORWARDS_MAX 64
 
-/* What libslirp can do. The larger, the faster: a frame costs the same whatever its size. */
+/*
+ * What libslirp can do. The larger, the faster, as a frame costs the same whatever its size; but
+ * its TCP has no window scaling, and of 64 KiB two segments have to fit, or each waits for the
+ * acknowledgement of the one before.
+ */
 #define NET_USER_MTU_MIN     1280 /* IPv6's least */
 #define NET_USER_MTU_MAX     65521
-#define NET_USER_MTU_DEFAULT 65520
+#define NET_USER_MTU_DEFAULT 32768
 
 /* Copied by net_user_open. */
 struct net_user_options {

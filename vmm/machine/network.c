@@ -437,7 +437,7 @@ int machine_create_net(const struct build_parts *parts, const struct plan_device
 	};
 	struct net_stream_options stream = {
 		.path = net->path,
-		.mtu_bytes = (uint16_t)(net->mtu ? net->mtu : NET_USER_MTU_DEFAULT),
+		.mtu_bytes = (uint16_t)(net->mtu ? net->mtu : NET_STREAM_MTU_DEFAULT),
 	};
 	struct net_options options = {
 		.kind = net_kind(net),

@@ -47,7 +47,7 @@ static int open_stream(const char *path, const char *program)
 {
 	const struct net_stream_options stream = {.path = path,
 						  .program = program,
-						  .mtu_bytes = 65520};
+						  .mtu_bytes = NET_STREAM_MTU_DEFAULT};
 	const struct net_options options = {.kind = NET_STREAM, .id = "net0", .stream = &stream};
 
 	return front_open(&options);
