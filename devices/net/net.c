@@ -119,12 +119,6 @@ void net_rx_resume(struct net *net)
 	net->ops->rx_resume(net);
 }
 
-void net_rx_poll(struct net *net)
-{
-	if (net->ops->rx_poll)
-		net->ops->rx_poll(net);
-}
-
 void net_set_offloads(struct net *net, unsigned offloads)
 {
 	net->offloads = offloads & net->info.offloads;

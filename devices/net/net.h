@@ -80,8 +80,6 @@ struct net_ops {
 	bool (*tx_busy)(struct net *net);
 	/* There is room again, after client->rx_begin or rx_open refused. */
 	void (*rx_resume)(struct net *net);
-	/* Gives the client what has arrived, as far as that takes no system call. NULL: nothing. */
-	void (*rx_poll)(struct net *net);
 	/* What the driver has agreed to (a part of info.offloads). NULL: it makes no difference. */
 	void (*set_offloads)(struct net *net, unsigned offloads);
 	/* The driver uses so many queue pairs from now on. NULL: it makes no difference. */
@@ -155,9 +153,6 @@ bool net_tx_busy(struct net *net);
 
 /* The guest has buffers again. */
 void net_rx_resume(struct net *net);
-
-/* Whatever has arrived and is at hand is received now. */
-void net_rx_poll(struct net *net);
 
 /* How many queue pairs the driver uses. */
 void net_set_queues(struct net *net, unsigned count);

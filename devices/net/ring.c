@@ -119,7 +119,8 @@ const uint8_t *net_ring_peek(struct net_ring *ring, size_t *len)
 	return ring->shared->data + (ring->at & MASK) + LENGTH;
 }
 
-bool net_ring_is_empty(const struct net_ring *ring)
+/* For the reader. */
+static bool is_empty(const struct net_ring *ring)
 {
 	return atomic_load(&ring->shared->head) == ring->at;
 }
@@ -129,7 +130,7 @@ void net_ring_take(struct net_ring *ring)
 	ring->at += ring->taking;
 	ring->taking = 0;
 	atomic_store(&ring->shared->tail, ring->at);
-	if (atomic_load(&ring->shared->writer_waits) != FOR_ALL || net_ring_is_empty(ring))
+	if (atomic_load(&ring->shared->writer_waits) != FOR_ALL || is_empty(ring))
 		signal_if(ring, &ring->shared->writer_waits);
 }
 
@@ -147,7 +148,7 @@ bool net_ring_await_empty(struct net_ring *ring)
 bool net_ring_sleep(struct net_ring *ring)
 {
 	atomic_store(&ring->shared->reader_sleeps, 1);
-	if (net_ring_is_empty(ring) || ring->broken)
+	if (is_empty(ring) || ring->broken)
 		return true;
 	net_ring_wake(ring);
 	return false;

@@ -51,9 +51,6 @@ bool net_ring_await_empty(struct net_ring *ring);
  * the ring is broken. Its bytes may change while they are read. */
 const uint8_t *net_ring_peek(struct net_ring *ring, size_t *len);
 
-/* For the reader: whether nothing has been put that it has not taken. */
-bool net_ring_is_empty(const struct net_ring *ring);
-
 /* The frame that was shown is done with. */
 void net_ring_take(struct net_ring *ring);
 

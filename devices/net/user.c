@@ -233,14 +233,6 @@ static void user_rx_resume(struct net *net)
 	user->rx_stalled = false;
 }
 
-static void user_rx_poll(struct net *net)
-{
-	struct net_user *user = from_net(net);
-
-	if (user->ready && !net_ring_is_empty(&user->process.rx))
-		receive(user);
-}
-
 /* ---- start and stop ---- */
 
 /* Waits until the process has begun: a port that the user asked for may be taken. */
@@ -340,7 +332,6 @@ static const struct net_ops user_ops = {
 	.tx = user_tx,
 	.tx_busy = user_tx_busy,
 	.rx_resume = user_rx_resume,
-	.rx_poll = user_rx_poll,
 	.close = user_close,
 };
 

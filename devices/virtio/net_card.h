@@ -63,9 +63,8 @@ struct vnet {
 	bool vhost, handed_over;
 	unsigned kernel_queues; /* the card's loop's: those before the control queue */
 	struct vhost vhosts[VIRTIO_NET_PAIRS_MAX];
-	unsigned awake;   /* bit per pair: its queue sends no notifications */
-	bool unpublished; /* buffers that were sent wait to be given back; the card's loop's */
-	bool worked;      /* a frame was sent since the loop last waited */
+	unsigned awake; /* bit per pair: its queue sends no notifications */
+	bool worked;    /* a frame was sent since the loop last waited */
 	uint64_t poll_max_ns, poll_window_ns, last_work_ns;
 	struct log_limit limit;
 };

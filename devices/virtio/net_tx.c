@@ -77,10 +77,7 @@ void vnet_tx_serve(struct vnet *card, unsigned pair)
 			card->awake |= 1u << pair;
 		card->worked |= count != 0;
 	}
-	/* The driver is in no hurry for its buffers: they go back with what is received next, or
-	 * before the loop waits. */
-	card->unpublished = true;
-	virtio_serve_pause(vd);
+	virtio_serve_end(vd);
 }
 
 /* Whether to look again at once. */
@@ -117,26 +114,16 @@ static bool fall_asleep(struct vnet *card)
 	return awake;
 }
 
-static void publish(struct vnet *card)
-{
-	(void)virtio_serve_begin(&card->vd);
-	card->unpublished = false;
-	virtio_serve_end(&card->vd);
-}
-
 bool vnet_tx_before_wait(void *opaque)
 {
 	struct vnet *card = opaque;
 	unsigned i;
 
-	if (!card->awake && !card->unpublished)
+	if (!card->awake)
 		return false;
 	for (i = 0; i < card->pairs; i++)
 		if (card->awake & (1u << i))
 			vnet_tx_serve(card, i);
-	net_rx_poll(card->net);
-	if (card->unpublished)
-		publish(card);
 	if (poll_on(card))
 		return true;
 	/* What comes meanwhile is found, all at once, when the host's side is done with what it

@@ -147,11 +147,6 @@ void virtio_serve_end(struct virtio_device *vd)
 	unlock_and_interrupt(vd);
 }
 
-void virtio_serve_pause(struct virtio_device *vd)
-{
-	pthread_mutex_unlock(&vd->lock);
-}
-
 int virtio_pop(struct virtio_device *vd, unsigned queue, struct virtq_chain **chain)
 {
 	struct virtq *q = &vd->queues[queue].live;

@@ -166,9 +166,6 @@ bool virtio_serve_begin(struct virtio_device *vd);
  */
 void virtio_serve_end(struct virtio_device *vd);
 
-/* Instead of it: leaves all that to the next virtio_serve_end, which comes soon. */
-void virtio_serve_pause(struct virtio_device *vd);
-
 /* Between the two: 1 with a chain, 0 for none. A malformed chain breaks the device and gives 0. */
 int virtio_pop(struct virtio_device *vd, unsigned queue, struct virtq_chain **chain);
 void virtio_push(struct virtio_device *vd, unsigned queue, struct virtq_chain *chain, uint32_t len);

@@ -57,16 +57,6 @@ static bool fake_tx_busy(struct net *net)
 	return from_net(net)->at_work;
 }
 
-static void fake_rx_poll(struct net *net)
-{
-	struct fake_net *fake = from_net(net);
-	size_t len = fake->at_hand;
-
-	fake->at_hand = 0;
-	if (len)
-		fake_net_receive(fake, fake->frame, len, NULL);
-}
-
 static void fake_close(struct net *net)
 {
 	free(from_net(net));
@@ -78,7 +68,6 @@ static const struct net_ops fake_ops = {
 	.tx = fake_tx,
 	.tx_busy = fake_tx_busy,
 	.rx_resume = fake_rx_resume,
-	.rx_poll = fake_rx_poll,
 	.close = fake_close,
 };
 

@@ -9,7 +9,6 @@ struct fake_net {
 	struct net net;
 	bool busy;      /* refuses frames */
 	bool at_work;   /* with what it was sent, and will wake the loop up when it is done */
-	size_t at_hand; /* a frame of that length that can be received; 0: none */
 	bool stalled;   /* the front-end had no buffers */
 	unsigned sent;  /* frames taken */
 	unsigned tries; /* frames offered, the refused ones too */

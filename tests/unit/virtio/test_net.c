@@ -127,26 +127,6 @@ START_TEST(a_busy_back_end_gets_the_same_frame_again)
 }
 END_TEST
 
-START_TEST(what_is_sent_and_answered_interrupts_once)
-{
-	static const struct net_header none;
-	unsigned before;
-	uint32_t len;
-
-	card_up(&c, &card_plain, 0);
-	card_give(&c, 2048);
-	offer_frame(&none, 60);
-	c.fake->at_hand = 100;
-	before = c.g.irq.count;
-	card_kick(&c, TX);
-	ck_assert_int_ge(guest_reap(&c.g, TX, &len), 0);
-	ck_assert_int_ge(guest_reap(&c.g, RX, &len), 0);
-	ck_assert_uint_eq(len, HDR + 100);
-	ck_assert_uint_eq(c.g.irq.count, before + 1);
-	guest_free(&c.g);
-}
-END_TEST
-
 START_TEST(a_back_end_at_work_wants_no_notifications)
 {
 	static const struct net_header none;
@@ -289,7 +269,6 @@ TCase *net_cases(void)
 	tcase_add_test(tc, vhost_needs_a_tap_device);
 	tcase_add_test(tc, frames_are_sent_whole_in_any_cut);
 	tcase_add_test(tc, a_busy_back_end_gets_the_same_frame_again);
-	tcase_add_test(tc, what_is_sent_and_answered_interrupts_once);
 	tcase_add_test(tc, a_back_end_at_work_wants_no_notifications);
 	tcase_add_test(tc, a_reset_forgets_the_refused_frame);
 	tcase_add_test(tc, cve_2022_26353_bad_frames_are_given_back);
