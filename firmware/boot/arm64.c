@@ -157,7 +157,7 @@ int boot_load_arm64(const struct gmem *mem, const struct kernel_image *image,
 		return err_set(e, EINVAL, "the kernel %s is for %s, this machine is %s",
 			       image->path, kernel_arch_name(image->arch),
 			       kernel_arch_name(KERNEL_AARCH64));
-	ret = boot_check_request(image, request, e);
+	ret = boot_check_cmdline(image, request->cmdline, e);
 	if (!ret)
 		ret = load_kernel(mem, image, &ram, entry, e);
 	if (ret < 0 || !request->initrd)

@@ -139,7 +139,8 @@ struct boot_entry {
 
 /*
  * Checks what can be known without a machine: that the kernel takes the command line, and that the
- * initrd can be opened. 0 or -errno with a sentence. Loading does it, too.
+ * initrd can be opened. For who loads nothing: loading finds out itself. 0 or -errno with a
+ * sentence.
  */
 int boot_check_request(const struct kernel_image *image, const struct boot_request *request,
 		       struct err *e);

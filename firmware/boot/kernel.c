@@ -138,19 +138,25 @@ out:
 	return ret;
 }
 
-int boot_check_request(const struct kernel_image *image, const struct boot_request *request,
-		       struct err *e)
+int boot_check_cmdline(const struct kernel_image *image, const char *cmdline, struct err *e)
 {
-	size_t len = request->cmdline ? strlen(request->cmdline) : 0;
-	uint64_t size_bytes;
-	int fd = -1, ret = 0;
+	size_t len = cmdline ? strlen(cmdline) : 0;
 
 	if (len > image->cmdline_max)
 		return err_set(e, E2BIG,
 			       "the kernel command line has %zu characters, the kernel %s takes at "
 			       "most %llu",
 			       len, image->path, (unsigned long long)image->cmdline_max);
-	if (request->initrd)
+	return 0;
+}
+
+int boot_check_request(const struct kernel_image *image, const struct boot_request *request,
+		       struct err *e)
+{
+	uint64_t size_bytes;
+	int fd = -1, ret = boot_check_cmdline(image, request->cmdline, e);
+
+	if (!ret && request->initrd)
 		ret = boot_open_file(request->initrd, "initrd", &fd, &size_bytes, e);
 	fd_close(&fd);
 	return ret;

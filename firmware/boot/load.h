@@ -86,6 +86,9 @@ int linux64_write_info(const struct gmem *mem, const struct kernel_image *image,
 int pvh_write_info(const struct gmem *mem, const struct boot_request *request,
 		   const struct boot_entry *entry, struct err *e);
 
+/* Whether the kernel takes the command line (NULL: none). 0, or -E2BIG with a sentence. */
+int boot_check_cmdline(const struct kernel_image *image, const char *cmdline, struct err *e);
+
 /*
  * The memory an initrd may lie in: [start, end); @limit is where it would end at the latest in a
  * guest with any amount of memory. The highest page-aligned place is taken.

@@ -76,7 +76,7 @@ int boot_load_x86(const struct gmem *mem, const struct kernel_image *image,
 		return err_set(e, EINVAL, "the kernel %s is for %s, this machine is %s",
 			       image->path, kernel_arch_name(image->arch),
 			       kernel_arch_name(KERNEL_X86_64));
-	ret = boot_check_request(image, request, e);
+	ret = boot_check_cmdline(image, request->cmdline, e);
 	if (!ret)
 		ret = write_cmdline(mem, request->cmdline ? request->cmdline : "", e);
 	if (ret < 0)
