@@ -84,3 +84,10 @@ uint64_t fd_event_clear(int fd)
 		return 0;
 	return count;
 }
+
+bool fd_same_file(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}

@@ -1,9 +1,10 @@
-/* File descriptors: whole reads and writes, and closing that is safe to repeat. */
+/* File descriptors: whole reads and writes, closing that is safe to repeat, and what file it is. */
 #ifndef SARANG_BASE_FD_H
 #define SARANG_BASE_FD_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Closes *@fd unless it is negative, and sets it to -1. */
@@ -32,5 +33,11 @@ void fd_event_signal(int fd);
 
 /* Empties a non-blocking eventfd; returns what was in it, 0 for nothing. */
 uint64_t fd_event_clear(int fd);
+
+/*
+ * Whether stat(2) told twice of one file: of two names of it, or of a name and a descriptor. Two
+ * nodes of one block device are one file too.
+ */
+_Bool fd_same_file(const struct stat *a, const struct stat *b);
 
 #endif

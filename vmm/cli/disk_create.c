@@ -222,8 +222,7 @@ static int make_data(const char *image, const struct disk_recipe *recipe, char *
 	fd = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		ret = err_errno(e, errno, "cannot create the data file %s", *path);
-	else if (fstat(fd, &data) == 0 && stat(image, &old) == 0 && data.st_dev == old.st_dev &&
-		 data.st_ino == old.st_ino)
+	else if (fstat(fd, &data) == 0 && stat(image, &old) == 0 && fd_same_file(&data, &old))
 		ret = err_set(e, EINVAL, "disk %s cannot be its own data file", image);
 	else if (ftruncate(fd, (off_t)recipe->size_bytes) < 0)
 		ret = err_errno(e, errno, "cannot make %s %llu bytes long", *path,

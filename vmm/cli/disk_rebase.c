@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fd.h"
 #include "base/util.h"
 #include "block/qcow2_tools.h"
 #include "cli/disk.h"
@@ -134,7 +135,7 @@ static int open_base(const struct disk_settings *settings, const char *image, st
 
 	if (!path)
 		return err_set(e, ENOMEM, "out of memory");
-	if (!stat(path, &a) && !stat(image, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+	if (!stat(path, &a) && !stat(image, &b) && fd_same_file(&a, &b)) {
 		free(path);
 		return err_set(e, EINVAL, "disk %s cannot be its own backing file", image);
 	}

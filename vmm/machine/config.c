@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/fd.h"
 #include "base/size.h"
 #include "base/util.h"
 #include "machine/network.h"
@@ -261,9 +262,7 @@ static bool same_file(const struct used_path *a, const struct used_path *b)
 
 	if (!strcmp(a->what, b->what) || stat(a->path, &x) < 0 || stat(b->path, &y) < 0)
 		return false;
-	if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
-		return x.st_rdev == y.st_rdev;
-	return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	return (S_ISREG(x.st_mode) || S_ISBLK(x.st_mode)) && fd_same_file(&x, &y);
 }
 
 static int check_pair(const struct used_path *a, const struct used_path *b, struct err *e)

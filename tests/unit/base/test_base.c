@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -200,6 +201,32 @@ START_TEST(nonblock_is_set_and_cleared)
 }
 END_TEST
 
+START_TEST(one_file_has_many_names)
+{
+	char folder[] = "/tmp/sarang-base-XXXXXX";
+	struct stat first, hard, link, other;
+	struct stat node = {.st_mode = S_IFBLK, .st_rdev = 7}, second = node;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chdir(folder), 0);
+	close(open("first", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	close(open("other", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	ck_assert_int_eq(symlink("first", "link"), 0);
+	ck_assert(!stat("first", &first) && !stat("link", &link) && !stat("other", &other));
+	ck_assert(fd_same_file(&first, &link));
+	ck_assert(!fd_same_file(&first, &other));
+	ck_assert(!linkat(AT_FDCWD, "first", AT_FDCWD, "hard", 0) && !stat("hard", &hard));
+	ck_assert(fd_same_file(&hard, &first));
+	second.st_ino = 1;
+	ck_assert(fd_same_file(&node, &second));
+	second.st_rdev = 8;
+	second.st_ino = 0;
+	ck_assert(!fd_same_file(&node, &second));
+	ck_assert(!unlink("first") && !unlink("other") && !unlink("link") && !unlink("hard"));
+	ck_assert(!chdir("/") && !rmdir(folder));
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("base");
@@ -214,6 +241,7 @@ Suite *unit_suite(void)
 	tcase_add_test(c, event_counts_and_clears);
 	tcase_add_test(c, closed_standard_descriptors_are_filled);
 	tcase_add_test(c, nonblock_is_set_and_cleared);
+	tcase_add_test(c, one_file_has_many_names);
 	suite_add_tcase(suite, c);
 	suite_add_tcase(suite, case_bucket());
 	suite_add_tcase(suite, case_text());
