@@ -15,5 +15,6 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, tap_cases());
 	suite_add_tcase(suite, holder_cases());
 	suite_add_tcase(suite, sandbox_cases());
+	suite_add_tcase(suite, spawn_cases());
 	return suite;
 }

@@ -14,5 +14,6 @@ TCase *ring_cases(void);
 TCase *tap_cases(void);
 TCase *holder_cases(void);
 TCase *sandbox_cases(void);
+TCase *spawn_cases(void);
 
 #endif
