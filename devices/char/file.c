@@ -17,17 +17,9 @@
 #include "base/fd.h"
 #include "char/backend.h"
 
-/* Whether another opening of the file holds a lock on any of its bytes. */
-static bool is_locked(int fd)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
-}
-
 static int empty_file(int fd, const char *path, struct err *e)
 {
-	if (is_locked(fd))
+	if (fd_locked_elsewhere(fd))
 		return err_set(e, EBUSY,
 			       "cannot write the console to %s: it is in use as a disk image, and "
 			       "would be emptied",

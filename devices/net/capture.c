@@ -106,6 +106,21 @@ static bool is_pipe(const char *path)
 	return !stat(path, &st) && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
+/* Not with O_TRUNC, which would not ask. By now all disks of this machine are locked too. */
+static int empty_file(int fd, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fd_locked_elsewhere(fd))
+		return err_set(e, EBUSY,
+			       "cannot write the network's frames to %s (--pcap): it is in use as "
+			       "a disk image, and would be emptied",
+			       path);
+	if (fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0))
+		return err_errno(e, errno, "cannot empty %s for --pcap", path);
+	return 0;
+}
+
 int net_capture_begin(const char *path, unsigned cards, struct err *e)
 {
 	struct strbuf head = {0};
@@ -114,15 +129,18 @@ int net_capture_begin(const char *path, unsigned cards, struct err *e)
 
 	if (is_pipe(path))
 		return err_set(e, EINVAL, "--pcap %s is a pipe: it takes a file", path);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(e, errno, "cannot make %s for --pcap", path);
-	add_section(&head);
-	for (i = 0; i < cards; i++)
-		add_interface(&head, i);
-	ret = fd_write_full(fd, head.data, head.len);
-	if (ret < 0)
-		err_errno(e, -ret, "cannot write to %s for --pcap", path);
+	ret = empty_file(fd, path, e);
+	if (!ret) {
+		add_section(&head);
+		for (i = 0; i < cards; i++)
+			add_interface(&head, i);
+		ret = fd_write_full(fd, head.data, head.len);
+		if (ret < 0)
+			err_errno(e, -ret, "cannot write to %s for --pcap", path);
+	}
 	strbuf_free(&head);
 	fd_close(&fd);
 	return ret;

@@ -9,7 +9,8 @@
 
 struct net_capture;
 
-/* Makes or empties the file and writes its head, for the cards "net0" to "netN-1". */
+/* Makes or empties the file and writes its head, for the cards "net0" to "netN-1". 0, or -errno
+ * with a sentence: -EBUSY for a disk image in use, which stays as it is. */
 int net_capture_begin(const char *path, unsigned cards, struct err *e);
 
 /* Opens it for card number @card, each of which writes on a thread of its own. *@out is freed with

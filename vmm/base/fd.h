@@ -40,4 +40,10 @@ uint64_t fd_event_clear(int fd);
  */
 _Bool fd_same_file(const struct stat *a, const struct stat *b);
 
+/*
+ * Whether another opening of the file holds a lock on any of its bytes: then it is a disk image in
+ * use, by whatever name it is known here, and is neither emptied nor replaced.
+ */
+_Bool fd_locked_elsewhere(int fd);
+
 #endif

@@ -77,6 +77,25 @@ START_TEST(a_file_that_cannot_be_made_is_named)
 }
 END_TEST
 
+/* As the disk of another guest is, under whatever name. */
+START_TEST(a_disk_image_in_use_is_not_emptied)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1};
+	char path[] = "/tmp/sarang-capture-XXXXXX";
+	struct err e = {0};
+	int fd = mkstemp(path);
+
+	ck_assert_int_eq(write(fd, "disk", 4), 4);
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	ck_assert_int_eq(net_capture_begin(path, 1, &e), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(e.text, "in use as a disk image"));
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 4);
+	close(fd);
+	ck_assert_int_eq(net_capture_begin(path, 1, &e), 0);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(a_network_without_its_file_is_closed)
 {
 	const struct net_stream_options stream = {.program = "/bin/true", .mtu_bytes = 1500};
@@ -203,6 +222,7 @@ TCase *capture_cases(void)
 	tcase_add_test(tc, a_file_that_cannot_be_made_is_named);
 	tcase_add_test(tc, a_frame_in_many_pieces_is_there);
 	tcase_add_test(tc, a_pipe_is_no_file);
+	tcase_add_test(tc, a_disk_image_in_use_is_not_emptied);
 	tcase_add_test(tc, a_network_without_its_file_is_closed);
 	tcase_add_test(tc, a_network_that_is_not_there_leaves_no_file);
 	tcase_add_test(tc, a_full_disk_leaves_whole_blocks);
