@@ -11,8 +11,7 @@
 #include "tables/acpi.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "base/fd.h"
+#include "base/save.h"
 #include "base/util.h"
 
 #define HEADER_BYTES 36 /* 5.2.6, System Description Table Header */
@@ -320,35 +319,46 @@ void acpi_free(struct acpi_tables *tables)
 	memset(tables, 0, sizeof(*tables));
 }
 
-static int dump_table(const struct acpi_table *table, const char *dir, struct err *e)
+/* Names the files of the tables in @dir. False: no memory. */
+static bool name_files(const struct acpi_tables *tables, const char *dir,
+		       struct save saves[ACPI_TABLES_MAX])
 {
-	char path[PATH_MAX];
-	int fd, ret;
+	unsigned i;
 
-	if (snprintf(path, sizeof(path), "%s/%s", dir, table->file) >= (int)sizeof(path))
-		return err_errno(e, ENAMETOOLONG, "cannot write ACPI table %s into %s", table->file,
-				 dir);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_errno(e, errno, "cannot create %s for an ACPI table", path);
-	ret = fd_write_full(fd, table->data, table->len);
-	if (ret < 0)
-		err_errno(e, -ret, "cannot write the ACPI table %s", path);
-	fd_close(&fd);
-	return ret;
+	for (i = 0; i < tables->count; i++) {
+		char *path;
+
+		if (asprintf(&path, "%s/%s", dir, tables->tables[i].file) < 0)
+			return false;
+		saves[i] = (struct save){.path = path,
+					 .what = "an ACPI table",
+					 .data = tables->tables[i].data,
+					 .len = tables->tables[i].len};
+	}
+	return true;
 }
 
 int acpi_dump(const struct acpi_tables *tables, const char *dir, struct err *e)
 {
+	struct save saves[ACPI_TABLES_MAX] = {0};
+	bool made = !mkdir(dir, 0755);
 	unsigned i;
-	int ret;
+	int ret = 0;
 
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+	if (!made && errno != EEXIST)
 		return err_errno(e, errno, "cannot make the directory %s for ACPI tables", dir);
+	if (!name_files(tables, dir, saves))
+		ret = err_set(e, ENOMEM, "out of memory");
+	/* All of them, or none. */
+	for (i = 0; i < tables->count && !ret; i++)
+		ret = save_begin(&saves[i], e);
+	for (i = 0; i < tables->count && !ret; i++)
+		ret = save_commit(&saves[i], e);
 	for (i = 0; i < tables->count; i++) {
-		ret = dump_table(&tables->tables[i], dir, e);
-		if (ret < 0)
-			return ret;
+		save_abandon(&saves[i]);
+		free((void *)(uintptr_t)saves[i].path);
 	}
-	return 0;
+	if (ret < 0 && made)
+		rmdir(dir);
+	return ret;
 }

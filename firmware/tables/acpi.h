@@ -81,7 +81,7 @@ void acpi_free(struct acpi_tables *tables);
 
 /*
  * Writes each table as a file of its own into the directory @dir, which is made when missing. 0, or
- * -errno with a sentence.
+ * -errno with a sentence, and then nothing is left of any of them.
  */
 int acpi_dump(const struct acpi_tables *tables, const char *dir, struct err *e);
 

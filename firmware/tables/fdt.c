@@ -8,7 +8,6 @@
 #include "tables/fdt.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libfdt.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -17,7 +16,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/fd.h"
+#include "base/save.h"
 #include "base/util.h"
 
 #define FIRST_BYTES    8192
@@ -351,14 +350,8 @@ int fdt_validate(const void *blob, size_t len, struct err *e)
 
 int fdt_dump(const void *blob, size_t len, const char *path, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	int ret;
+	struct save save = {.path = path, .what = "the device tree", .data = blob, .len = len};
+	int ret = save_begin(&save, e);
 
-	if (fd < 0)
-		return err_errno(e, errno, "cannot create %s for the device tree", path);
-	ret = fd_write_full(fd, blob, len);
-	if (ret < 0)
-		err_errno(e, -ret, "cannot write the device tree to %s", path);
-	fd_close(&fd);
-	return ret;
+	return ret < 0 ? ret : save_commit(&save, e);
 }

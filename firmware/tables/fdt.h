@@ -95,7 +95,7 @@ int fdtb_finish(struct fdt_builder *fdt, const void **blob, size_t *len, struct 
 /* Checks a finished tree of @len bytes from wherever it comes. 0 or -EINVAL with a sentence. */
 int fdt_validate(const void *blob, size_t len, struct err *e);
 
-/* Writes a finished tree to the file @path. */
+/* Writes a finished tree to the file @path. 0, or -errno with a sentence and no file. */
 int fdt_dump(const void *blob, size_t len, const char *path, struct err *e);
 
 #endif

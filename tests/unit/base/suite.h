@@ -7,5 +7,6 @@
 TCase *case_bucket(void);
 TCase *case_text(void); /* err, strbuf */
 TCase *case_log(void);
+TCase *case_save(void);
 
 #endif

@@ -246,5 +246,6 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, case_bucket());
 	suite_add_tcase(suite, case_text());
 	suite_add_tcase(suite, case_log());
+	suite_add_tcase(suite, case_save());
 	return suite;
 }

@@ -1,7 +1,9 @@
 /* The table set: places of fields by the tables of ACPI Specification 6.5, chapter 5. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -284,6 +286,36 @@ START_TEST(dump_says_what_is_wrong_with_the_directory)
 }
 END_TEST
 
+/* The host's disk is full after the first tables. */
+START_TEST(a_dump_that_fails_leaves_nothing)
+{
+	struct rlimit limit = {256, RLIM_INFINITY};
+	char folder[] = "/tmp/sarang-acpi-XXXXXX";
+	struct acpi_tables tables;
+	struct err e = {0};
+	int ret;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chdir(folder), 0);
+	build_sample(&tables, 64);
+	signal(SIGXFSZ, SIG_IGN);
+	/* Nothing is asserted under the limit: Check writes to a file too. */
+	(void)setrlimit(RLIMIT_FSIZE, &limit);
+	ret = acpi_dump(&tables, "tables", &e);
+	limit.rlim_cur = RLIM_INFINITY;
+	(void)setrlimit(RLIMIT_FSIZE, &limit);
+	ck_assert_int_eq(ret, -EFBIG);
+	ck_assert_ptr_nonnull(strstr(e.text, "tables/"));
+	ck_assert_int_lt(access("tables", F_OK), 0);
+	ck_assert_int_eq(acpi_dump(&tables, folder, &e), 0);
+	ck_assert_int_eq(access("dsdt.dat", F_OK), 0);
+	while (tables.count)
+		ck_assert_int_eq(unlink(tables.tables[--tables.count].file), 0);
+	acpi_free(&tables);
+	ck_assert(!chdir("/") && !rmdir(folder));
+}
+END_TEST
+
 TCase *acpi_case(void)
 {
 	TCase *tc = tcase_create("acpi");
@@ -297,5 +329,6 @@ TCase *acpi_case(void)
 	tcase_add_test(tc, tables_that_do_not_fit_are_refused);
 	tcase_add_test(tc, the_largest_machine_fits_below_1_mib);
 	tcase_add_test(tc, dump_says_what_is_wrong_with_the_directory);
+	tcase_add_test(tc, a_dump_that_fails_leaves_nothing);
 	return tc;
 }

@@ -306,7 +306,9 @@ START_TEST(a_tree_is_dumped_to_a_file)
 	ck_assert_int_ge(fd, 0);
 	fdtb_text(fdt, "model", "sample");
 	blob = finish(&len);
+	close(fd);
 	ck_assert_int_eq(fdt_dump(blob, len, path, &e), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	ck_assert_int_eq(read(fd, back, sizeof(back)), (ssize_t)len);
 	ck_assert_mem_eq(back, blob, len);
 	close(fd);
