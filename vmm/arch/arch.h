@@ -64,9 +64,15 @@ struct arch_vm;
 /* KVM_CREATE_VM's type argument. */
 unsigned long arch_vm_type(void);
 
-/* Before any vCPU is made. Freed with arch_vm_free. */
+/* Finds out what the host can give; before anything is made. Freed with arch_vm_free. */
 int arch_vm_new(struct kvm_vm *kvm, unsigned cpus, struct arch_vm **out, struct err *e);
 void arch_vm_free(struct arch_vm *vm);
+
+/* The bits that the guest's physical addresses have: all of its RAM is below 1 << that. */
+unsigned arch_vm_address_bits(const struct arch_vm *vm);
+
+/* Makes the interrupt controllers: before any vCPU. */
+int arch_vm_make_chips(struct arch_vm *vm, struct err *e);
 
 /* The KVM id that vCPU @index is made with. */
 unsigned long arch_vcpu_id(unsigned index);

@@ -42,6 +42,9 @@ int kvm_vm_cap(const struct kvm_vm *vm, int cap);
 /* As ioctl(2) on the VM, with -errno for errors. For arch code; retried on EINTR. */
 int kvm_vm_ioctl(const struct kvm_vm *vm, unsigned long request, void *arg);
 
+/* The most bytes of a range that kvm_vm_add_memory can add. */
+uint64_t kvm_slot_bytes_max(void);
+
 /* Gives the guest every range of @mem. The memory outlives the VM. */
 int kvm_vm_add_memory(struct kvm_vm *vm, const struct gmem *mem, struct err *e);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/size.h"
 #include "base/util.h"
 #include "kvm/kvm.h"
 
@@ -125,8 +126,15 @@ int kvm_vm_ioctl(const struct kvm_vm *vm, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
+uint64_t kvm_slot_bytes_max(void)
+{
+	/* virt/kvm/kvm_main.c, KVM_MEM_MAX_NR_PAGES: it is not told. */
+	return (uint64_t)INT32_MAX * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int kvm_vm_add_memory(struct kvm_vm *vm, const struct gmem *mem, struct err *e)
 {
+	char size[SIZE_TEXT_MAX];
 	size_t i;
 	int ret;
 
@@ -141,11 +149,11 @@ int kvm_vm_add_memory(struct kvm_vm *vm, const struct gmem *mem, struct err *e)
 
 		ret = kvm_vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot);
 		if (ret < 0)
-			return err_set(e, -ret,
-				       "this host's KVM refuses %llu MiB of guest RAM at 0x%llx "
-				       "(error %d): give the guest less with --memory",
-				       (unsigned long long)(range->size_bytes >> 20),
-				       (unsigned long long)range->gpa, -ret);
+			return err_errno(e, -ret,
+					 "this host's KVM refuses %s of guest RAM at 0x%llx (give "
+					 "the guest less with --memory)",
+					 size_format(range->size_bytes, size),
+					 (unsigned long long)range->gpa);
 	}
 	return 0;
 }

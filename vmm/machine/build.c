@@ -75,6 +75,18 @@ static int build_vcpus(struct machine *machine, struct err *e)
 	return ret;
 }
 
+static int check_memory(const struct machine *machine, struct err *e)
+{
+	struct memory_limits limits = {
+		.address_bits = arch_vm_address_bits(machine->arch),
+		.range_bytes = kvm_slot_bytes_max(),
+	};
+	struct arch_ram_range ranges[ARCH_RAM_RANGES_MAX];
+	unsigned count = arch_ram_layout(machine->config->memory_bytes, ranges);
+
+	return machine_check_memory(ranges, count, &limits, e);
+}
+
 static int build_kvm(struct machine *machine, struct err *e)
 {
 	unsigned max;
@@ -86,11 +98,15 @@ static int build_kvm(struct machine *machine, struct err *e)
 	if (machine->config->cpus > max)
 		return err_set(e, EINVAL, "--cpus %u: this host's KVM gives a guest at most %u",
 			       machine->config->cpus, max);
+	ret = arch_vm_new(machine->kvm, machine->config->cpus, &machine->arch, e);
+	if (!ret)
+		ret = check_memory(machine, e);
 	/* Memory first: once there are interrupt controllers, KVM waits milliseconds to add a slot.
 	 */
-	ret = kvm_vm_add_memory(machine->kvm, machine->mem, e);
 	if (!ret)
-		ret = arch_vm_new(machine->kvm, machine->config->cpus, &machine->arch, e);
+		ret = kvm_vm_add_memory(machine->kvm, machine->mem, e);
+	if (!ret)
+		ret = arch_vm_make_chips(machine->arch, e);
 	if (!ret)
 		ret = build_vcpus(machine, e);
 	if (!ret)

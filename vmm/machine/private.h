@@ -61,6 +61,16 @@ struct machine {
 int machine_build(const struct machine_config *config, struct machine **out, struct err *e);
 void machine_free(struct machine *machine);
 
+/* What a host sets to a guest's memory. */
+struct memory_limits {
+	unsigned address_bits; /* physical addresses are below 1 << that */
+	uint64_t range_bytes;  /* of one range */
+};
+
+/* memory.c: 0, or -EINVAL with a sentence that says how much --memory can be. Pure. */
+int machine_check_memory(const struct arch_ram_range *ranges, unsigned count,
+			 const struct memory_limits *limits, struct err *e);
+
 /* run.c: says how the run ended, unless it has been said already; wakes the main loop. Any thread.
  */
 void machine_finish(struct machine *machine, enum machine_end end, const char *why);

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "machine/private.h"
-#include "unit.h"
+#include "tests.h"
 
 /* A power button that is pressed while the machine is taken down must not end the process. */
 START_TEST(power_button_pressed_too_late_is_moot)
@@ -49,14 +49,12 @@ START_TEST(mask_is_restored)
 }
 END_TEST
 
-Suite *unit_suite(void)
+TCase *signal_cases(void)
 {
-	Suite *suite = suite_create("machine");
-	TCase *tcase = tcase_create("signals");
+	TCase *tc = tcase_create("signals");
 
-	tcase_add_test(tcase, power_button_pressed_too_late_is_moot);
-	tcase_add_test_raise_signal(tcase, ending_signal_ends_the_process_afterwards, SIGTERM);
-	tcase_add_test(tcase, mask_is_restored);
-	suite_add_tcase(suite, tcase);
-	return suite;
+	tcase_add_test(tc, power_button_pressed_too_late_is_moot);
+	tcase_add_test_raise_signal(tc, ending_signal_ends_the_process_afterwards, SIGTERM);
+	tcase_add_test(tc, mask_is_restored);
+	return tc;
 }

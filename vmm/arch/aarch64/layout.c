@@ -10,7 +10,7 @@ const enum kernel_arch arch_kernel_arch = KERNEL_AARCH64;
 
 unsigned arch_ram_layout(uint64_t bytes, struct arch_ram_range ranges[ARCH_RAM_RANGES_MAX])
 {
-	/* One piece: all devices are below. How far it may go is asked of KVM (arch_vm_load). */
+	/* One piece: all devices are below. How far it may go is asked of KVM (arch_vm_new). */
 	ranges[0] = (struct arch_ram_range){.gpa = ARM64_RAM_BASE, .size_bytes = bytes};
 	return 1;
 }

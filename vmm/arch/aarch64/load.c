@@ -11,7 +11,7 @@
 
 /*
  * RAM and the redistributors that KVM has at the end of the address space must not meet. (What goes
- * beyond that, KVM has refused already.)
+ * beyond that has been refused already.)
  */
 static int check_memory(const struct arch_vm *vm, const struct gmem *mem, struct err *e)
 {

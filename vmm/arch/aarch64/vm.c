@@ -47,7 +47,7 @@ int arch_vm_new(struct kvm_vm *kvm, unsigned cpus, struct arch_vm **out, struct 
 {
 	struct arch_vm *vm = calloc(1, sizeof(*vm));
 	struct kvm_enable_cap nisv = {.cap = KVM_CAP_ARM_NISV_TO_USER};
-	int bits, ret;
+	int bits;
 
 	if (!vm)
 		return err_set(e, ENOMEM, "out of memory");
@@ -59,16 +59,22 @@ int arch_vm_new(struct kvm_vm *kvm, unsigned cpus, struct arch_vm **out, struct 
 	/* Only for a better message about a guest that does such a thing: it may fail. */
 	kvm_vm_ioctl(kvm, KVM_ENABLE_CAP, &nisv);
 	vm->mpidrs = calloc(cpus, sizeof(*vm->mpidrs));
-	if (!vm->mpidrs)
-		ret = err_set(e, ENOMEM, "out of memory");
-	else
-		ret = arm64_gic_new(&vm->gic, kvm, cpus, vm->ipa_bits, e);
-	if (ret < 0) {
+	if (!vm->mpidrs) {
 		arch_vm_free(vm);
-		return ret;
+		return err_set(e, ENOMEM, "out of memory");
 	}
 	*out = vm;
 	return 0;
+}
+
+unsigned arch_vm_address_bits(const struct arch_vm *vm)
+{
+	return vm->ipa_bits;
+}
+
+int arch_vm_make_chips(struct arch_vm *vm, struct err *e)
+{
+	return arm64_gic_new(&vm->gic, vm->kvm, vm->cpus, vm->ipa_bits, e);
 }
 
 void arch_vm_free(struct arch_vm *vm)

@@ -18,6 +18,8 @@
 #define CPUID_ENTRIES_FIRST 128
 #define CPUID_ENTRIES_LAST  4096
 
+#define ADDRESS_BITS_DEFAULT 36
+
 #define LEAF1_EBX_COUNT_SHIFT  16
 #define LEAF1_EBX_APICID_SHIFT 24
 #define LEAF1_ECX_X2APIC       (1u << 21)
@@ -172,6 +174,19 @@ int x86_cpuid_init(struct arch_vm *vm, struct err *e)
 	for (i = 0; i < vm->cpuid->nent; i++)
 		adapt_leaf(vm, &vm->cpuid->entries[i]);
 	return 0;
+}
+
+/*
+ * Leaf 8000_0008h: bits 7:0 are a processor's, 23:16 a guest's where these are less (nested paging
+ * with four levels). A processor without the leaf has 36 (Intel SDM volume 3A, 4.1.4).
+ */
+unsigned arch_vm_address_bits(const struct arch_vm *vm)
+{
+	const struct kvm_cpuid_entry2 *leaf = find_leaf(vm->cpuid, 0x80000008, 0);
+	unsigned bits = leaf ? leaf->eax & 0xff : ADDRESS_BITS_DEFAULT;
+	unsigned guest_bits = leaf ? leaf->eax >> 16 & 0xff : 0;
+
+	return guest_bits ? MIN(bits, guest_bits) : bits;
 }
 
 int x86_cpuid_set(const struct arch_vm *vm, const struct vcpu *vcpu, struct err *e)

@@ -39,7 +39,7 @@ static int enable_x2apic_ids(struct arch_vm *vm, struct err *e)
 	return ret < 0 ? err_errno(e, -ret, "this host's KVM takes no more than 255 vCPUs") : 0;
 }
 
-static int create_irqchip(struct arch_vm *vm, struct err *e)
+int arch_vm_make_chips(struct arch_vm *vm, struct err *e)
 {
 	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 	uint64_t identity = X86_KVM_IDENTITY_BASE;
@@ -71,8 +71,6 @@ int arch_vm_new(struct kvm_vm *kvm, unsigned cpus, struct arch_vm **out, struct 
 	vm->kvm = kvm;
 	vm->cpus = cpus;
 	ret = enable_x2apic_ids(vm, e);
-	if (!ret)
-		ret = create_irqchip(vm, e);
 	if (!ret)
 		ret = x86_cpuid_init(vm, e);
 	if (ret < 0) {
