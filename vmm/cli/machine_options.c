@@ -396,5 +396,9 @@ int machine_options_apply(const struct option_args *args, struct machine_config 
 		free(config->append);
 		config->append = strbuf_take(&append);
 	}
-	return machine_config_finish(config, e);
+	ret = machine_config_finish(config, e);
+	for (i = 0; i < args->item_count && !ret; i++)
+		if (args->items[i].option->kind == OPTION_CONFIG)
+			ret = machine_config_check_source(config, args->items[i].text, e);
+	return ret;
 }

@@ -217,6 +217,9 @@ static int check_consoles(const struct machine_config *config, struct err *e)
 	return ret;
 }
 
+/* All but the disks are there once. */
+#define PATHS_MAX (6 + MACHINE_DISKS_MAX)
+
 /* A file of the host that the machine uses. */
 struct used_path {
 	const char *what;
@@ -286,10 +289,10 @@ static int check_pair(const struct used_path *a, const struct used_path *b, stru
 		       a->what, b->what, a->path);
 }
 
-/* No file is both written and used for something else: a console's log must not replace a disk. */
-static int check_paths(const struct machine_config *config, struct err *e)
+/* Fills in what the machine uses; returns how many there are. */
+static size_t list_paths(const struct machine_config *config, struct used_path paths[PATHS_MAX])
 {
-	struct used_path paths[6 + MACHINE_DISKS_MAX] = {
+	const struct used_path single[PATHS_MAX - MACHINE_DISKS_MAX] = {
 		{"--kernel", config->kernel, false},
 		{"--initrd", config->initrd, false},
 		{"--console", console_has_path(&config->console) ? config->console.path : NULL,
@@ -298,13 +301,37 @@ static int check_paths(const struct machine_config *config, struct err *e)
 		{"--dump-dtb", config->dump_dtb, true},
 		{"--pcap", config->pcap, true},
 	};
-	size_t count = 6, i, j;
-	int ret;
+	size_t count = ARRAY_SIZE(single);
+	unsigned i;
 
+	memcpy(paths, single, sizeof(single));
 	for (i = 0; i < config->disk_count; i++)
 		paths[count++] = (struct used_path){"--disk", config->disks[i].path,
 						    !config->disks[i].read_only &&
 							    !config->disks[i].ephemeral};
+	return count;
+}
+
+int machine_config_check_source(const struct machine_config *config, const char *path,
+				struct err *e)
+{
+	const struct used_path source = {"--config", path, false};
+	struct used_path paths[PATHS_MAX];
+	size_t count = list_paths(config, paths), i;
+	int ret = 0;
+
+	for (i = 0; i < count && !ret; i++)
+		ret = check_pair(&source, &paths[i], e);
+	return ret;
+}
+
+/* No file is both written and used for something else: a console's log must not replace a disk. */
+static int check_paths(const struct machine_config *config, struct err *e)
+{
+	struct used_path paths[PATHS_MAX];
+	size_t count = list_paths(config, paths), i, j;
+	int ret;
+
 	for (i = 0; i < count; i++) {
 		if (paths[i].path && !*paths[i].path)
 			return err_set(e, EINVAL, "%s needs a file, not an empty name",

@@ -93,4 +93,9 @@ void machine_config_free(struct machine_config *config);
  */
 int machine_config_finish(struct machine_config *config, struct err *e);
 
+/* Refuses that the machine writes to @path, a file that its settings were read from. 0, or -EINVAL
+ * with a sentence. */
+int machine_config_check_source(const struct machine_config *config, const char *path,
+				struct err *e);
+
 #endif

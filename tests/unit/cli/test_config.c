@@ -107,6 +107,51 @@ START_TEST(links_do_not_hide_that_a_file_is_written)
 }
 END_TEST
 
+/* The settings themselves are a file that must not be replaced. */
+static const struct {
+	const char *settings; /* in the file "vm", which has the name "hard" too */
+	const char *says;     /* NULL: nothing */
+} own_files[] = {
+	{"{\"kernel\": \"k\", \"console\": \"file=vm\"}",
+	 "--config and --console are the same file"},
+	{"{\"kernel\": \"k\", \"hvc\": \"file=hard\"}",
+	 "--config vm and --hvc hard are the same file"},
+	{"{\"kernel\": \"k\", \"dump-dtb\": \"./vm\"}",
+	 "--config and --dump-dtb are the same file"},
+	{"{\"kernel\": \"k\", \"net\": \"user\", \"pcap\": \"hard\"}",
+	 "--config vm and --pcap hard"},
+	{"{\"kernel\": \"k\", \"disk\": \"vm\"}", "--config and --disk are the same file"},
+	{"{\"kernel\": \"k\", \"disk\": \"vm,ro\", \"console\": \"file=log\"}", NULL},
+};
+
+START_TEST(settings_are_not_written_over)
+{
+	const char *settings = own_files[_i].settings;
+	char folder[] = "/tmp/sarang-config-XXXXXX";
+	struct machine_config config;
+	struct err e = {0};
+	int fd, ret;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chdir(folder), 0);
+	fd = open("vm", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(write(fd, settings, strlen(settings)), (ssize_t)strlen(settings));
+	close(fd);
+	ck_assert_int_eq(link("vm", "hard"), 0);
+	machine_config_init(&config);
+	ret = parse_line("--config vm", &config, &e);
+	if (own_files[_i].says) {
+		ck_assert_int_eq(ret, -EINVAL);
+		check_sentence(&e);
+		ck_assert_msg(strstr(e.text, own_files[_i].says) != NULL, "%s", e.text);
+	} else {
+		ck_assert_msg(!ret, "%s", e.text);
+	}
+	machine_config_free(&config);
+	ck_assert(!unlink("vm") && !unlink("hard") && !chdir("/") && !rmdir(folder));
+}
+END_TEST
+
 /* Whatever a file is called, its guest gets a name that is allowed. */
 START_TEST(made_names_are_valid_names)
 {
@@ -142,6 +187,7 @@ TCase *case_config(void)
 	tcase_add_test(c, finishing_twice_changes_nothing);
 	tcase_add_test(c, settings_without_their_path_are_refused);
 	tcase_add_test(c, links_do_not_hide_that_a_file_is_written);
+	tcase_add_loop_test(c, settings_are_not_written_over, 0, ARRAY_SIZE(own_files));
 	tcase_add_test(c, made_names_are_valid_names);
 	return c;
 }
