@@ -79,7 +79,10 @@ struct option {
 	enum option_kind kind;
 	unsigned flags;
 	size_t offset;
-	uint64_t unit_bytes;                /* OPTION_SIZE: what a number without a unit counts */
+	uint64_t unit_bytes; /* OPTION_SIZE: what a number without a unit counts */
+	/* OPTION_NUMBER, OPTION_SIZE: the range; @max 0: any. Where @min is not 0, a field of 0 is
+	 * one that is not given. */
+	uint64_t min, max;
 	const char *const *choices;         /* NULL-ended, for completion; NULL: no list */
 	const struct option_custom *custom; /* OPTION_CUSTOM */
 	const struct option_list *list;     /* OPTION_LIST */

@@ -291,9 +291,11 @@ static json_t *save_value(const struct option *option, const void *from, bool *u
 	case OPTION_FLAG:
 		return json_boolean(*(const bool *)field);
 	case OPTION_NUMBER:
-		return json_integer(*(const unsigned *)field);
+		*unset = option->min && !*(const unsigned *)field;
+		return *unset ? NULL : json_integer(*(const unsigned *)field);
 	case OPTION_SIZE:
-		return json_string(size_format(*(const uint64_t *)field, size));
+		*unset = option->min && !*(const uint64_t *)field;
+		return *unset ? NULL : json_string(size_format(*(const uint64_t *)field, size));
 	case OPTION_SECONDS:
 		*unset = !*(const uint64_t *)field;
 		return *unset ? NULL : save_seconds(*(const uint64_t *)field);

@@ -62,11 +62,27 @@ static int set_flag(bool *field, const char *text, const char *label, struct err
 	return err_set(e, EINVAL, "%s is on or off, not %s", label, text);
 }
 
-static int set_number(unsigned *field, const char *text, const char *label, struct err *e)
+static int check_range(const struct option *option, uint64_t value, const char *text,
+		       const char *label, struct err *e)
+{
+	char min[SIZE_TEXT_MAX], max[SIZE_TEXT_MAX];
+
+	if (!option->max || (value >= option->min && value <= option->max))
+		return 0;
+	if (option->kind == OPTION_SIZE)
+		return err_set(e, ERANGE, "%s is from %s to %s, not %s", label,
+			       size_format(option->min, min), size_format(option->max, max), text);
+	return err_set(e, ERANGE, "%s is from %llu to %llu, not %s", label,
+		       (unsigned long long)option->min, (unsigned long long)option->max, text);
+}
+
+static int set_number(const struct option *option, unsigned *field, const char *text,
+		      const char *label, struct err *e)
 {
 	size_t digits = strspn(text, "0123456789");
 	uint64_t value = 0;
 	const char *p;
+	int ret;
 
 	if (!digits || text[digits])
 		return err_set(e, EINVAL, "%s takes a whole number, not \"%s\"", label, text);
@@ -75,21 +91,27 @@ static int set_number(unsigned *field, const char *text, const char *label, stru
 		if (value > UINT_MAX)
 			return err_set(e, ERANGE, "%s %s is too large a number", label, text);
 	}
-	*field = (unsigned)value;
-	return 0;
+	ret = check_range(option, value, text, label, e);
+	if (!ret)
+		*field = (unsigned)value;
+	return ret;
 }
 
 static int set_size(const struct option *option, uint64_t *field, const char *text,
 		    const char *label, struct err *e)
 {
-	int ret = size_parse(text, option->unit_bytes, field);
+	uint64_t value;
+	int ret = size_parse(text, option->unit_bytes, &value);
 
 	if (ret == -ERANGE)
 		return err_set(e, ERANGE, "%s %s is too large a size", label, text);
 	if (ret < 0)
 		return err_set(e, EINVAL, "%s takes a size such as 512M or 4G, not \"%s\"", label,
 			       text);
-	return 0;
+	ret = check_range(option, value, text, label, e);
+	if (!ret)
+		*field = value;
+	return ret;
 }
 
 /* Decimal seconds, exact to the nanosecond; further digits are cut. */
@@ -288,7 +310,7 @@ int option_set_text(const struct option *option, void *into, const char *text,
 		ret = set_plain_text(option, field, text, origin);
 		break;
 	case OPTION_NUMBER:
-		ret = set_number(field, text, label, e);
+		ret = set_number(option, field, text, label, e);
 		break;
 	case OPTION_SIZE:
 		ret = set_size(option, field, text, label, e);

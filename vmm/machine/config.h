@@ -16,7 +16,12 @@
 #define MACHINE_DISKS_MAX  12
 #define MACHINE_SERIAL_MAX 20 /* virtio-blk's limit for a serial number */
 
-#define MACHINE_NETS_MAX 8
+#define MACHINE_DISK_BPS_MAX (1ull << 40) /* more than there is */
+
+#define MACHINE_NETS_MAX   8
+#define MACHINE_MTU_MIN    1280
+#define MACHINE_MTU_MAX    65521
+#define MACHINE_QUEUES_MAX 4
 
 #define MACHINE_NAME_MAX 63
 

@@ -1,6 +1,7 @@
 /* A machine's network cards, from their settings to the devices: see network.h. */
 #include "machine/network.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -23,6 +24,10 @@
 /* How long a card's thread looks for the next frame before it sleeps: about what a wake-up costs.
  */
 #define NET_POLL_MAX_NS 50000
+
+static_assert(MACHINE_MTU_MIN == NET_USER_MTU_MIN && MACHINE_MTU_MAX == NET_USER_MTU_MAX &&
+		      MACHINE_QUEUES_MAX == NET_TAP_QUEUES_MAX,
+	      "what is checked as the settings are read is what the back-ends take");
 
 void machine_nets_free(struct machine_config *config)
 {
@@ -104,21 +109,6 @@ static int check_hostname(const char *name, struct err *e)
 	return 0;
 }
 
-static int check_mtu(const struct net_config *net, struct err *e)
-{
-	if (net->mtu && (net->mtu < NET_USER_MTU_MIN || net->mtu > NET_USER_MTU_MAX))
-		return err_set(e, EINVAL, "mtu=%u is not from %d to %d", net->mtu, NET_USER_MTU_MIN,
-			       NET_USER_MTU_MAX);
-	return 0;
-}
-
-static int check_user(const struct net_config *net, struct err *e)
-{
-	int ret = check_mtu(net, e);
-
-	return ret < 0 ? ret : check_forwards(net, e);
-}
-
 /* 0 to INT_MAX, or -1. */
 static int parse_fd(const char *text)
 {
@@ -136,9 +126,6 @@ static int check_tap(const struct net_config *net, struct err *e)
 		return err_set(e, EINVAL, "a tap device is named by either ifname=NAME or fd=N");
 	if (net->fd && parse_fd(net->fd) < 0)
 		return err_set(e, EINVAL, "fd=%s is not the number of a descriptor", net->fd);
-	if (net->queues > NET_TAP_QUEUES_MAX)
-		return err_set(e, EINVAL, "queues=%u is not from 1 to %d", net->queues,
-			       NET_TAP_QUEUES_MAX);
 	if (net->queues > 1 && net->fd)
 		return err_set(e, EINVAL,
 			       "fd=N is one queue: queues=%u needs ifname=", net->queues);
@@ -229,12 +216,10 @@ static int check_net(const struct net_config *net, struct err *e)
 	if (ret < 0)
 		return ret;
 	if (!strcmp(net->kind, "user"))
-		ret = check_user(net, e);
+		ret = check_forwards(net, e);
 	else if (!strcmp(net->kind, "tap"))
 		ret = check_tap(net, e);
-	else if (!strcmp(net->kind, "passt"))
-		ret = check_mtu(net, e);
-	else if (strcmp(net->kind, "none") != 0)
+	else if (strcmp(net->kind, "passt") != 0 && strcmp(net->kind, "none") != 0)
 		return err_set(e, EINVAL, "unknown kind of network; known: user, tap, passt, none");
 	if (!ret)
 		ret = check_foreign(net, e);

@@ -130,6 +130,7 @@ static const struct {
 	 "vm.json: disk[0]: ro must be true or false, not a number"},
 	{"{\"disk\": [{\"file\": \"a\", \"serail\": \"x\"}]}",
 	 "vm.json: disk[0]: unknown setting \"serail\"; did you mean \"serial\"?"},
+	{"{\"net\": {\"mtu\": 0}}", "vm.json: net[0]: mtu is from 1280 to 65521, not 0"},
 	{"{\"disk\": [\"a,serail=x\"]}", "unknown setting serail; did you mean serial?"},
 	{"{\"disk\": [0,1,2,3,4,5,6,7,8,9,10,11,12]}", "disk must be an array of objects"},
 	{"{\"disk\": [\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\","
