@@ -42,6 +42,7 @@ enum option_flags {
 	OPTION_IS_FILE = 1 << 0,   /* the text is a file: relative to the folder of a config file */
 	OPTION_IS_FOLDER = 1 << 1, /* the same for a folder */
 	OPTION_JOINS = 1 << 2,     /* text given again is added after a space */
+	OPTION_IS_NUMBER = 1 << 3, /* the text is one: JSON may have it as a number too */
 };
 
 struct option_table;

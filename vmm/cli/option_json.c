@@ -66,8 +66,9 @@ static const char *wanted(const struct option *option, const json_t *value, bool
 		*fits = json_is_object(value) || json_is_string(value);
 		return "an array of objects";
 	default:
-		*fits = json_is_string(value);
-		return "a string";
+		*fits = json_is_string(value) ||
+			(option->flags & OPTION_IS_NUMBER && json_is_integer(value));
+		return option->flags & OPTION_IS_NUMBER ? "a number or a string" : "a string";
 	}
 }
 

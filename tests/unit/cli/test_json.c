@@ -131,12 +131,34 @@ static const struct {
 	{"{\"disk\": [{\"file\": \"a\", \"serail\": \"x\"}]}",
 	 "vm.json: disk[0]: unknown setting \"serail\"; did you mean \"serial\"?"},
 	{"{\"net\": {\"mtu\": 0}}", "vm.json: net[0]: mtu is from 1280 to 65521, not 0"},
+	{"{\"net\": {\"kind\": \"tap\", \"fd\": 7.5}}",
+	 "vm.json: net[0]: fd must be a number or a string, not a fraction"},
+	{"{\"net\": {\"bps\": true}}", "bps must be a number or a string, not true or false"},
 	{"{\"disk\": [\"a,serail=x\"]}", "unknown setting serail; did you mean serial?"},
 	{"{\"disk\": [0,1,2,3,4,5,6,7,8,9,10,11,12]}", "disk must be an array of objects"},
 	{"{\"disk\": [\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\","
 	 "\"12\"]}",
 	 "vm.json: disk is given too often: at most 12 times"},
 };
+
+/* Also where the command line's text is more than a number can be ("10M"), or the field a text. */
+START_TEST(numbers_may_be_numbers)
+{
+	struct machine_config config;
+	struct err e = {0};
+
+	machine_config_init(&config);
+	ck_assert_msg(!load("{\"net\": [{\"kind\": \"tap\", \"fd\": 7, \"bps\": 10000000},"
+			    " {\"kind\": \"tap\", \"fd\": \"8\", \"bps\": \"10M\"}]}",
+			    &config, &e),
+		      "%s", e.text);
+	ck_assert_str_eq(config.nets[0].fd, "7");
+	ck_assert_str_eq(config.nets[0].bps, "10000000");
+	ck_assert_str_eq(config.nets[1].fd, "8");
+	ck_assert_str_eq(config.nets[1].bps, "10M");
+	machine_config_free(&config);
+}
+END_TEST
 
 START_TEST(what_may_be_repeated_may_be_an_array)
 {
@@ -393,6 +415,7 @@ TCase *case_json(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, a_file_says_what_the_command_line_would);
 	tcase_add_test(c, numbers_may_be_texts_and_one_disk_needs_no_array);
+	tcase_add_test(c, numbers_may_be_numbers);
 	tcase_add_test(c, what_may_be_repeated_may_be_an_array);
 	tcase_add_test(c, a_network_of_no_kind_is_the_users_own);
 	tcase_add_loop_test(c, files_that_are_refused, 0, ARRAY_SIZE(refused));
