@@ -289,6 +289,7 @@ static void stop_on_loop(void *opaque)
 	if (!card->vhost)
 		net_stop(card->net);
 	loop_timer_cancel(card->vd.loop, &card->rx.overdue);
+	loop_timer_cancel(card->vd.loop, &card->nap_end);
 }
 
 static void vnet_stop(struct virtio_device *vd)
@@ -423,12 +424,12 @@ int virtio_net_new(const struct device_env *env, const struct device_place *plac
 	card->pairs = MIN(MAX(settings->pairs, 1u), (unsigned)VIRTIO_NET_PAIRS_MAX);
 	card->active_pairs = 1;
 	card->hook = (struct loop_hook){.before_wait = vnet_tx_before_wait, .opaque = card};
-	card->poll_max_ns = settings->poll_max_ns;
 	card->vhost = settings->vhost;
 	card->kernel_queues = card->vhost ? 2 : 0;
 	for (i = 0; i < VIRTIO_NET_PAIRS_MAX; i++)
 		card->vhosts[i].fd = -1;
 	vnet_rx_init(card);
+	vnet_tx_init(card, settings->nap_max_ns);
 	ret = attach(card, settings, e);
 	if (!ret && card->vhost)
 		ret = open_vhosts(card, settings->id, place->irq, e);

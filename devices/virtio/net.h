@@ -25,10 +25,10 @@ struct virtio_net_settings {
 	struct net *net;
 	uint8_t mac[6];
 	/*
-	 * The longest the card's thread looks for the next frame of the guest's before it sleeps,
-	 * and only while frames have lately come that fast; 0: it sleeps at once.
+	 * The longest a frame of the guest's may be left lying for others to come, and only while
+	 * it sends one after the other; 0: never.
 	 */
-	uint64_t poll_max_ns;
+	uint64_t nap_max_ns;
 	/* Of queues, 1 to VIRTIO_NET_PAIRS_MAX. Frames are received on the first, but with vhost.
 	 */
 	unsigned pairs;

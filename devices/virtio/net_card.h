@@ -3,6 +3,7 @@
 #define SARANG_VIRTIO_NET_CARD_H
 
 #include "net/net.h"
+#include "virtio/nap.h"
 #include "virtio/net.h"
 #include "virtio/vhost.h"
 #include "virtio/virtio.h"
@@ -57,15 +58,16 @@ struct vnet {
 	struct vnet_rx rx;
 	struct vnet_tx tx[VIRTIO_NET_PAIRS_MAX];
 	struct iovec tx_iov[NET_IOV_MAX];
-	/* Polling, see net_tx.c; the card's loop's. */
+	/* Looking at the queues, see net_tx.c; the card's loop's. */
 	struct loop_hook hook;
 	/* The host's kernel serves the pairs, not we; handed over now or not; under vd.change. */
 	bool vhost, handed_over;
 	unsigned kernel_queues; /* the card's loop's: those before the control queue */
 	struct vhost vhosts[VIRTIO_NET_PAIRS_MAX];
 	unsigned awake; /* bit per pair: its queue sends no notifications */
-	bool worked;    /* a frame was sent since the loop last waited */
-	uint64_t poll_max_ns, poll_window_ns, last_work_ns;
+	struct nap nap;
+	struct nap_look look; /* what came since the last */
+	struct loop_timer nap_end;
 	struct log_limit limit;
 };
 
@@ -89,7 +91,9 @@ void vnet_rx_notify(struct vnet *card);
 void vnet_rx_forget(struct vnet *card);
 void vnet_rx_init(struct vnet *card);
 
-/* net_tx.c: sends what the driver offers on @pair. */
+/* net_tx.c. Naps are at most @nap_max_ns long. */
+void vnet_tx_init(struct vnet *card, uint64_t nap_max_ns);
+/* Sends what the driver offers on @pair. */
 void vnet_tx_serve(struct vnet *card, unsigned pair);
 /* The loop is about to wait: see struct loop_hook. */
 bool vnet_tx_before_wait(void *opaque);

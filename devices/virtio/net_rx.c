@@ -215,6 +215,7 @@ void vnet_rx_end(void *opaque, size_t len)
 
 	if (!len || len > NET_FRAME_MAX)
 		return;
+	card->look.received++;
 	if (len <= rx->lent_bytes) {
 		deliver(card, len);
 	} else if (mergeable(card)) {

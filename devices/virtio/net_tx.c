@@ -5,6 +5,9 @@
  * that is busy refuses it: it is kept and offered again when the back-end has room, and the
  * driver's queue fills up meanwhile. A frame that makes no sense is lost, and its buffer given
  * back, like any other's: a driver that is wrong about one frame may be right about the next.
+ *
+ * A driver that sends frame after frame is not asked to notify of each: the card's thread looks at
+ * the queues after naps (nap.h), or when the back-end is done with what it has.
  */
 #include <string.h>
 
@@ -75,28 +78,9 @@ void vnet_tx_serve(struct vnet *card, unsigned pair)
 			virtio_ring(vd, queue);
 		else
 			card->awake |= 1u << pair;
-		card->worked |= count != 0;
+		card->look.sent += count;
 	}
 	virtio_serve_end(vd);
-}
-
-/* Whether to look again at once. */
-static bool poll_on(struct vnet *card)
-{
-	bool worked = card->worked;
-	uint64_t now_ns, pause_ns;
-
-	card->worked = false;
-	if (!card->poll_max_ns || (!worked && !card->poll_window_ns))
-		return false;
-	now_ns = loop_now_ns();
-	pause_ns = now_ns - card->last_work_ns;
-	if (!worked)
-		return pause_ns < card->poll_window_ns;
-	card->last_work_ns = now_ns;
-	card->poll_window_ns =
-		pause_ns <= card->poll_max_ns ? MIN(2 * pause_ns, card->poll_max_ns) : 0;
-	return card->poll_window_ns;
 }
 
 /* Asks for notifications again; returns whether a queue was offered something meanwhile. */
@@ -117,16 +101,36 @@ static bool fall_asleep(struct vnet *card)
 bool vnet_tx_before_wait(void *opaque)
 {
 	struct vnet *card = opaque;
+	struct nap_look look;
+	uint64_t nap_ns;
 	unsigned i;
 
-	if (!card->awake)
+	if (!card->awake || card->nap_end.armed)
 		return false;
 	for (i = 0; i < card->pairs; i++)
 		if (card->awake & (1u << i))
 			vnet_tx_serve(card, i);
-	if (poll_on(card))
-		return true;
+	look = card->look;
+	look.now_ns = loop_now_ns();
+	card->look = (struct nap_look){0};
+	nap_ns = nap_next(&card->nap, &look);
+	if (nap_ns) {
+		loop_timer_arm(card->vd.loop, &card->nap_end, nap_ns);
+		return false;
+	}
 	/* What comes meanwhile is found, all at once, when the host's side is done with what it
 	 * has. */
 	return card->awake && !net_tx_busy(card->net) && fall_asleep(card);
+}
+
+/* The loop looks at the queues before it waits again. */
+static void nap_ended(void *opaque)
+{
+	(void)opaque;
+}
+
+void vnet_tx_init(struct vnet *card, uint64_t nap_max_ns)
+{
+	card->nap.max_ns = nap_max_ns;
+	card->nap_end = (struct loop_timer){.fired = nap_ended, .opaque = card};
 }

@@ -21,9 +21,8 @@
 #define HOSTNAME_MAX 63
 /* 10.0.2.0/24 without its last byte. */
 #define USER_NETWORK 0x0a0002u
-/* How long a card's thread looks for the next frame before it sleeps: about what a wake-up costs.
- */
-#define NET_POLL_MAX_NS 50000
+/* How long a frame of a guest that only sends may be left lying for others to come. */
+#define NET_NAP_MAX_NS 1000000
 
 static_assert(MACHINE_MTU_MIN == NET_USER_MTU_MIN && MACHINE_MTU_MAX == NET_USER_MTU_MAX &&
 		      MACHINE_QUEUES_MAX == NET_TAP_QUEUES_MAX,
@@ -441,7 +440,7 @@ int machine_create_net(const struct build_parts *parts, const struct plan_device
 		.options = &options,
 		.pairs = MAX(net->queues, 1u),
 		.vhost = net->vhost,
-		.poll_max_ns = NET_POLL_MAX_NS,
+		.nap_max_ns = NET_NAP_MAX_NS,
 	};
 
 	get_mac(parts->config, planned->index, settings.mac);

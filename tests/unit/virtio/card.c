@@ -14,6 +14,7 @@ void card_plug(struct card *c, const struct net_info *info, unsigned pairs)
 {
 	struct virtio_net_settings settings = {.id = "net0",
 					       .mac = {0x52, 0x54, 0, 1, 2, 3},
+					       .nap_max_ns = c->nap_max_ns,
 					       .pairs = pairs};
 	struct device *dev;
 	size_t i;

@@ -15,6 +15,7 @@
 struct card {
 	struct guest g;
 	struct fake_net *fake;
+	uint64_t nap_max_ns; /* to be set before */
 	uint8_t pattern[NET_FRAME_MAX]; /* what frames are made of */
 };
 
