@@ -84,8 +84,12 @@ bool net_ring_put(struct net_ring *ring, const struct iovec *iov, int count, siz
 	ring->at += bytes;
 	ring->last = bytes;
 	atomic_store(&ring->shared->head, ring->at);
-	signal_if(ring, &ring->shared->reader_sleeps);
 	return true;
+}
+
+void net_ring_say(struct net_ring *ring)
+{
+	signal_if(ring, &ring->shared->reader_sleeps);
 }
 
 static const uint8_t *break_ring(struct net_ring *ring)

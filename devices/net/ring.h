@@ -40,8 +40,12 @@ struct net_ring {
 };
 
 /* For the writer: puts the @len bytes of @iov (NET_ETHERNET_BYTES to NET_FRAME_MAX). False: there
- * is no room, and this side will be signalled when there is some. */
+ * is no room, and this side will be signalled when there is some; the reader has to be told of what
+ * is there. */
 bool net_ring_put(struct net_ring *ring, const struct iovec *iov, int count, size_t len);
+
+/* For the writer: tells the reader of what was put, if it sleeps. */
+void net_ring_say(struct net_ring *ring);
 
 /* For the writer: whether there still are several frames that the reader has not taken; then this
  * side will be signalled when it has taken the last. */

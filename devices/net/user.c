@@ -209,9 +209,12 @@ static enum net_tx_result user_tx(struct net *net, const struct iovec *iov, int 
 		len += iov[i].iov_len;
 	/* What is sent while the cable is out is lost; what is sent before the first process is
 	 * ready waits for it. */
-	if (user->peer.link_down ||
-	    (user->ready && net_ring_put(&user->process.tx, iov + 1, count - 1, len)))
+	if (user->peer.link_down)
 		return NET_TX_DONE;
+	if (user->ready && net_ring_put(&user->process.tx, iov + 1, count - 1, len)) {
+		net_ring_say(&user->process.tx);
+		return NET_TX_DONE;
+	}
 	user->tx_blocked = true;
 	return NET_TX_BUSY;
 }

@@ -31,6 +31,8 @@
 #define ROUND         32 /* frames of the guest before the host's sockets get their turn */
 #define TIMERS_MAX    4
 #define FDS_MAX_FIRST 64
+#define UNSAID_MAX    32 /* datagrams that sarang is told of at once */
+#define IP_UDP        17
 
 /* Of stack->fds. */
 enum {
@@ -49,8 +51,9 @@ struct stack_timer {
 struct stack {
 	Slirp *slirp;
 	struct stack_link link;
-	bool ended;     /* sarang is gone */
-	bool congested; /* sarang has not taken a frame for SEND_WAIT_MS */
+	bool ended;      /* sarang is gone */
+	bool congested;  /* sarang has not taken a frame for SEND_WAIT_MS */
+	unsigned unsaid; /* frames that sarang has not been told of */
 	struct stack_timer timers[TIMERS_MAX];
 	struct pollfd *fds; /* begins with LINK_FDS of ours */
 	size_t fd_count, fd_room;
@@ -81,6 +84,20 @@ static bool wait_for_room(struct stack *stack)
 	return !stack->congested && !stack->ended;
 }
 
+static void tell_sarang(struct stack *stack)
+{
+	net_ring_say(&stack->link.to_guest);
+	stack->unsaid = 0;
+}
+
+/* libslirp makes its frames itself: Ethernet, then IP without options or extensions. */
+static bool is_datagram(const uint8_t *frame, size_t len)
+{
+	bool v6 = len > 14 && frame[14] >> 4 == 6;
+
+	return len > 23 && frame[v6 ? 20 : 23] == IP_UDP;
+}
+
 static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
 {
 	const struct iovec iov = {(void *)(uintptr_t)bytes, len};
@@ -89,9 +106,12 @@ static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
 
 	if (len < NET_ETHERNET_BYTES || len > NET_FRAME_MAX)
 		return (ssize_t)len;
-	do
+	do {
 		sent = net_ring_put(&stack->link.to_guest, &iov, 1, len);
-	while (!sent && wait_for_room(stack));
+		/* libslirp fetches one datagram from each socket a round: others may lie there. */
+		if (!sent || !is_datagram(bytes, len) || ++stack->unsaid == UNSAID_MAX)
+			tell_sarang(stack);
+	} while (!sent && wait_for_room(stack));
 	if (sent)
 		stack->congested = false;
 	return (ssize_t)len;
@@ -293,7 +313,12 @@ static int wait_for_work(struct stack *stack)
 	stack->fd_count = LINK_FDS;
 	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
 	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
-	ret = poll(stack->fds, stack->fd_count, timeout_ms);
+	ret = poll(stack->fds, stack->fd_count, stack->unsaid ? 0 : timeout_ms);
+	if (!ret && stack->unsaid) {
+		tell_sarang(stack);
+		if (timeout_ms)
+			ret = poll(stack->fds, stack->fd_count, timeout_ms);
+	}
 	net_ring_wake(ring);
 	if (stack->fds[EVENT_FD].revents)
 		fd_event_clear(stack->link.event);

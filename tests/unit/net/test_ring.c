@@ -100,17 +100,22 @@ START_TEST(who_sleeps_is_woken_once)
 {
 	ck_assert(net_ring_sleep(&reader));
 	ck_assert(put(0, 60) && put(0, 61));
+	ck_assert(!signalled(&writer));
+	net_ring_say(&writer);
 	ck_assert(signalled(&writer));
+	net_ring_say(&writer);
 	ck_assert(!signalled(&writer));
 	ck_assert(!net_ring_sleep(&reader));
 	take(0, 60);
 	take(0, 61);
 	ck_assert(put(0, 62));
+	net_ring_say(&writer);
 	ck_assert(!signalled(&writer));
 	take(0, 62);
 	ck_assert(net_ring_sleep(&reader));
 	net_ring_wake(&reader);
 	ck_assert(put(0, 63));
+	net_ring_say(&writer);
 	ck_assert(!signalled(&writer));
 }
 END_TEST

@@ -10,23 +10,40 @@ const struct net_info card_capable = {
 	.link_up = true,
 };
 
-void card_plug(struct card *c, const struct net_info *info, unsigned pairs)
+static void begin(struct card *c)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(c->pattern); i++)
+		c->pattern[i] = (uint8_t)(i * 7 + i / 251);
+	guest_init(&c->g);
+}
+
+static void plug(struct card *c, const struct net_info *info, unsigned pairs, struct loop *loop)
 {
 	struct virtio_net_settings settings = {.id = "net0",
 					       .mac = {0x52, 0x54, 0, 1, 2, 3},
 					       .nap_max_ns = c->nap_max_ns,
 					       .pairs = pairs};
 	struct device *dev;
-	size_t i;
 
-	for (i = 0; i < sizeof(c->pattern); i++)
-		c->pattern[i] = (uint8_t)(i * 7 + i / 251);
-	guest_init(&c->g);
-	c->fake = fake_net_new(c->g.loop, info);
+	c->fake = fake_net_new(loop, info);
 	settings.net = &c->fake->net;
 	if (virtio_net_new(&c->g.env, &c->g.place, &settings, &dev, NULL) < 0)
 		abort();
 	guest_plug(&c->g, dev);
+}
+
+void card_plug(struct card *c, const struct net_info *info, unsigned pairs)
+{
+	begin(c);
+	plug(c, info, pairs, c->g.loop);
+}
+
+void card_plug_on(struct card *c, const struct net_info *info, struct loop *loop)
+{
+	begin(c);
+	plug(c, info, 1, loop);
 }
 
 void card_up(struct card *c, const struct net_info *info, uint64_t features)

@@ -15,7 +15,7 @@
 struct card {
 	struct guest g;
 	struct fake_net *fake;
-	uint64_t nap_max_ns; /* to be set before */
+	uint64_t nap_max_ns;            /* to be set before */
 	uint8_t pattern[NET_FRAME_MAX]; /* what frames are made of */
 };
 
@@ -25,7 +25,10 @@ extern const struct net_info card_capable; /* all offloads, no MTU */
 /* Makes it with that many queue pairs and plugs it in; the driver is not up yet. */
 void card_plug(struct card *c, const struct net_info *info, unsigned pairs);
 
-/* The same with one pair, and the driver up with @features and EVENT_IDX. */
+/* With one pair, and its back-end on @loop, which somebody else runs. */
+void card_plug_on(struct card *c, const struct net_info *info, struct loop *loop);
+
+/* As card_plug with one pair, and the driver up with @features and EVENT_IDX. */
 void card_up(struct card *c, const struct net_info *info, uint64_t features);
 
 /* Gives the device a buffer to receive into; returns where it is. */

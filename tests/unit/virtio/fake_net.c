@@ -40,6 +40,7 @@ static enum net_tx_result fake_tx(struct net *net, const struct iovec *iov, int 
 		memcpy(fake->frame + fake->len, iov[i].iov_base, iov[i].iov_len);
 		fake->len += iov[i].iov_len;
 	}
+	fake->out_of_order |= memcmp(fake->frame, &fake->sent, sizeof(fake->sent)) != 0;
 	fake->sent++;
 	return NET_TX_DONE;
 }

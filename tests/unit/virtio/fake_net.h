@@ -7,14 +7,15 @@
 
 struct fake_net {
 	struct net net;
-	bool busy;      /* refuses frames */
-	bool at_work;   /* with what it was sent, and will wake the loop up when it is done */
-	bool stalled;   /* the front-end had no buffers */
-	unsigned sent;  /* frames taken */
-	unsigned tries; /* frames offered, the refused ones too */
+	_Atomic bool busy; /* refuses frames */
+	bool at_work;      /* with what it was sent, and will wake the loop up when it is done */
+	bool stalled;      /* the front-end had no buffers */
+	unsigned sent;     /* frames taken */
+	unsigned tries;    /* frames offered, the refused ones too */
 	unsigned resumed, started, stopped;
 	struct net_header header; /* of the last frame offered */
 	size_t len;
+	bool out_of_order; /* a frame's first word was not its number, from 0 */
 	uint8_t frame[NET_FRAME_MAX];
 };
 

@@ -15,6 +15,7 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, rng_console_cases());
 	suite_add_tcase(suite, net_cases());
 	suite_add_tcase(suite, net_rx_cases());
+	suite_add_tcase(suite, net_thread_cases());
 	suite_add_tcase(suite, nap_cases());
 	suite_add_tcase(suite, thread_cases());
 	return suite;

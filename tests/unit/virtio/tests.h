@@ -14,6 +14,7 @@ TCase *blk_pause_cases(void);
 TCase *rng_console_cases(void);
 TCase *net_cases(void);
 TCase *net_rx_cases(void);
+TCase *net_thread_cases(void);
 TCase *nap_cases(void);
 TCase *thread_cases(void);
 
