@@ -287,6 +287,7 @@ static int user_start(struct net *net, struct err *e)
 		if (ret < 0)
 			return ret;
 		user->ready = true;
+		net_peer_serves(&user->peer);
 	}
 	ret = watch_process(user);
 	if (ret < 0)

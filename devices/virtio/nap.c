@@ -4,22 +4,28 @@
  * A driver that sends one small frame after the other and a card that takes each at once is the
  * slowest way: each costs an exit, a thread that wakes up, another one behind it and, at the end,
  * an interrupt. Cards have always gathered some instead. So does this: between two looks
- * notifications are off, for the time in which SOME frames come, and max_ns at most.
+ * notifications are off, for the time in which SOME frames or SOME_BYTES come, and max_ns at most.
  *
  * What must not wait is a frame whose sender waits for an answer. Nobody says which those are; but
  * where nothing comes back nobody can wait: there are naps only while nothing is received. When too
  * FEW frames come in several naps running, gathering is not worth the delay: notifications are on
  * for the next REST looks at least. One such nap is nothing: a sender that has filled all its
- * buffers waits until they are given back.
+ * buffers waits until they are given back. It waits for the end of the nap then, however long that
+ * is: a longer nap has to bring more frames, or the shorter is gone back to for a while.
  */
 #include "virtio/nap.h"
 
 #include "base/util.h"
 
-#define FEW      2
-#define SOME     32
+/* Frames. */
+#define FEW  2
+#define SOME 32
+/* Of a size at which a frame's bytes cost more than the frame does. */
+#define SOME_BYTES 49152
+/* Looks, and naps. */
 #define REST     16
 #define POOR_MAX 3
+#define CONTENT  8
 /* Shorter ones are not worth their timer. */
 #define NAP_MIN_NS 50000
 
@@ -42,24 +48,50 @@ static uint64_t stay_awake(struct nap *nap)
 	return 0;
 }
 
-/* @gap_ns is at most max_ns. */
-static uint64_t sleep_for(struct nap *nap, uint64_t gap_ns)
+/* How many frames of the size of these are worth a nap. */
+static uint64_t worth(const struct nap_look *look)
 {
-	nap->length_ns = MIN(MAX(SOME * gap_ns, (uint64_t)NAP_MIN_NS), nap->max_ns);
+	return MIN(look->sent * (uint64_t)SOME_BYTES / MAX(look->bytes, (uint64_t)1),
+		   (uint64_t)SOME);
+}
+
+/* For @ns, or a little longer. @ns may be more than any nap may last. */
+static uint64_t sleep_for(struct nap *nap, uint64_t ns, uint64_t max_ns)
+{
+	nap->length_ns = MIN(MAX(ns, (uint64_t)NAP_MIN_NS), max_ns);
 	nap->poor = 0;
 	return nap->length_ns;
 }
 
 /* With notifications on: the first nap of a row, where frames come fast enough for one. */
-static uint64_t try_one(struct nap *nap, uint64_t gap_ns)
+static uint64_t try_one(struct nap *nap, uint64_t gap_ns, const struct nap_look *look)
 {
-	if (gap_ns > nap->max_ns / FEW)
+	if (gap_ns > nap->max_ns / FEW || worth(look) <= FEW)
 		return 0;
 	if (nap->rest) {
 		nap->rest--;
 		return 0;
 	}
-	return sleep_for(nap, gap_ns);
+	nap->before_ns = nap->before_sent = 0;
+	return sleep_for(nap, worth(look) * gap_ns, nap->max_ns);
+}
+
+/* After a nap that was worth it. */
+static uint64_t go_on(struct nap *nap, uint64_t gap_ns, const struct nap_look *look)
+{
+	uint64_t most_ns = MIN(2 * nap->length_ns, nap->max_ns);
+
+	if (nap->length_ns > nap->before_ns &&
+	    4 * (uint64_t)look->sent < 5 * (uint64_t)nap->before_sent) {
+		nap->content = CONTENT;
+		most_ns = nap->before_ns;
+	} else if (nap->content) {
+		nap->content--;
+		most_ns = nap->length_ns;
+	}
+	nap->before_ns = nap->length_ns;
+	nap->before_sent = look->sent;
+	return sleep_for(nap, worth(look) * MIN(gap_ns, nap->max_ns), most_ns);
 }
 
 uint64_t nap_next(struct nap *nap, const struct nap_look *look)
@@ -69,9 +101,9 @@ uint64_t nap_next(struct nap *nap, const struct nap_look *look)
 	if (!nap->max_ns || look->received)
 		return stay_awake(nap);
 	if (!nap->length_ns)
-		return try_one(nap, gap_ns);
+		return try_one(nap, gap_ns, look);
 	if (look->sent > FEW)
-		return sleep_for(nap, MIN(gap_ns, nap->max_ns));
+		return go_on(nap, gap_ns, look);
 	if (++nap->poor < POOR_MAX)
 		return nap->length_ns;
 	nap->rest = REST;

@@ -12,14 +12,18 @@ struct nap {
 	uint64_t max_ns;    /* the longest nap; 0: none at all */
 	uint64_t length_ns; /* of the one that is over now; 0: there was none */
 	uint64_t looked_ns; /* when frames were last found; 0: never */
-	unsigned poor;      /* naps, the last ones, in which too few came */
-	unsigned rest;      /* looks before the next try */
+	uint64_t before_ns; /* of the one before that, and what it found */
+	unsigned before_sent;
+	unsigned content; /* naps in which no longer ones are tried */
+	unsigned poor;    /* naps, the last ones, in which too few came */
+	unsigned rest;    /* looks before the next try */
 };
 
 /* What came since the last look. */
 struct nap_look {
 	uint64_t now_ns;   /* not 0 */
 	unsigned sent;     /* frames of the driver's that were found */
+	uint64_t bytes;    /* in those */
 	unsigned received; /* frames that it was given */
 };
 

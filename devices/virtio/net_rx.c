@@ -216,6 +216,8 @@ void vnet_rx_end(void *opaque, size_t len)
 	if (!len || len > NET_FRAME_MAX)
 		return;
 	card->look.received++;
+	/* What it says to that must not wait. */
+	loop_timer_cancel(card->vd.loop, &card->nap_end);
 	if (len <= rx->lent_bytes) {
 		deliver(card, len);
 	} else if (mergeable(card)) {

@@ -55,6 +55,7 @@ static bool send_next(struct vnet *card, struct vnet_tx *tx, unsigned queue)
 	if (send_frame(card, tx) == NET_TX_BUSY)
 		return false;
 	tx->refused = NULL;
+	card->look.bytes += (uint64_t)chain->out_bytes;
 	virtio_push(&card->vd, queue, chain, 0);
 	return true;
 }

@@ -51,9 +51,10 @@ struct stack_timer {
 struct stack {
 	Slirp *slirp;
 	struct stack_link link;
-	bool ended;      /* sarang is gone */
-	bool congested;  /* sarang has not taken a frame for SEND_WAIT_MS */
-	unsigned unsaid; /* frames that sarang has not been told of */
+	bool ended;             /* sarang is gone */
+	bool congested;         /* sarang has not taken a frame for SEND_WAIT_MS */
+	unsigned unsaid;        /* datagrams that sarang has not been told of */
+	unsigned unsaid_before; /* a round ago */
 	struct stack_timer timers[TIMERS_MAX];
 	struct pollfd *fds; /* begins with LINK_FDS of ours */
 	size_t fd_count, fd_room;
@@ -312,6 +313,10 @@ static int wait_for_work(struct stack *stack)
 	stack->fds[EVENT_FD] = (struct pollfd){.fd = stack->link.event, .events = POLLIN};
 	stack->fd_count = LINK_FDS;
 	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
+	/* The last round has brought none: no other lies there, whatever else is ready. */
+	if (stack->unsaid == stack->unsaid_before)
+		tell_sarang(stack);
+	stack->unsaid_before = stack->unsaid;
 	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
 	ret = poll(stack->fds, stack->fd_count, stack->unsaid ? 0 : timeout_ms);
 	if (!ret && stack->unsaid) {

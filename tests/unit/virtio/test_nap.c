@@ -8,17 +8,21 @@
 #define MAX_NS (1000 * US)
 
 static struct nap nap;
-static uint64_t now_ns;
+static uint64_t now_ns, frame_bytes;
 
 static void begin(void)
 {
 	nap = (struct nap){.max_ns = MAX_NS};
 	now_ns = 1000 * US;
+	frame_bytes = 100;
 }
 
 static uint64_t look(unsigned sent, unsigned received)
 {
-	const struct nap_look l = {.now_ns = now_ns, .sent = sent, .received = received};
+	const struct nap_look l = {.now_ns = now_ns,
+				   .sent = sent,
+				   .bytes = sent * frame_bytes,
+				   .received = received};
 	uint64_t ns = nap_next(&nap, &l);
 
 	ck_assert_uint_le(ns, MAX_NS);
@@ -74,6 +78,43 @@ START_TEST(who_is_answered_is_never_kept_waiting)
 	ck_assert_uint_ne(notify_until_nap(10 * US, 3), 0);
 	now_ns += 300 * US;
 	ck_assert_uint_eq(look(30, 1), 0);
+}
+END_TEST
+
+/* A sender that has at most @window frames under way, the next ready @gap_ns after one is taken. */
+START_TEST(a_sender_with_few_buffers_is_not_slowed_down_more_and_more)
+{
+	static const unsigned windows[] = {4, 8, 16, 28, 32, 64};
+	const unsigned window = windows[_i], gap_ns = 5 * US;
+	uint64_t ns, begin_ns, sent, total = 0;
+	unsigned i;
+
+	begin();
+	ns = notify_until_nap(gap_ns, 3);
+	begin_ns = now_ns;
+	for (i = 0; i < 1000; i++) {
+		sent = ns ? MIN(ns / gap_ns, (uint64_t)window) : 1;
+		total += sent;
+		now_ns += ns ? ns : gap_ns;
+		ns = look((unsigned)sent, 0);
+	}
+	/* One window in the time of 32 frames is what it is to have, but for trials. */
+	ck_assert_uint_ge(total * 32 * gap_ns * 10, 8 * MIN(window, 32u) * (now_ns - begin_ns));
+}
+END_TEST
+
+START_TEST(large_frames_are_worth_shorter_naps_or_none)
+{
+	uint64_t ns;
+
+	begin();
+	frame_bytes = 4096;
+	ns = notify_until_nap(20 * US, 3);
+	ck_assert_uint_ge(ns, 3 * 20 * US);
+	ck_assert_uint_le(ns, 12 * 20 * US);
+	begin();
+	frame_bytes = 32768;
+	ck_assert_uint_eq(notify_until_nap(20 * US, 1000), 0);
 }
 END_TEST
 
@@ -140,6 +181,8 @@ TCase *nap_cases(void)
 
 	tcase_add_test(tc, a_stream_is_gathered);
 	tcase_add_test(tc, who_is_answered_is_never_kept_waiting);
+	tcase_add_loop_test(tc, a_sender_with_few_buffers_is_not_slowed_down_more_and_more, 0, 6);
+	tcase_add_test(tc, large_frames_are_worth_shorter_naps_or_none);
 	tcase_add_test(tc, slow_frames_are_taken_at_once);
 	tcase_add_test(tc, the_first_frame_of_all_is_taken_at_once);
 	tcase_add_test(tc, a_stream_that_ends_leaves_notifications_on);

@@ -2,6 +2,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "card.h"
@@ -153,11 +154,33 @@ START_TEST(frames_of_a_stream_are_found_without_notifications)
 		offer_frame(&none, 60);
 	while (c.fake->sent < 7)
 		loop_run_once(c.g.loop, 1);
-	/* What the guest is sent ends it. */
+	guest_free(&c.g);
+}
+END_TEST
+
+START_TEST(a_nap_ends_when_something_is_received)
+{
+	static const struct net_header none;
+	unsigned i;
+
+	/* Many seconds long, if it did not. */
+	c.nap_max_ns = 3600 * UINT64_C(1000000000);
+	card_up(&c, &card_plain, 0);
+	c.nap_max_ns = 0;
+	for (i = 0; i < 2; i++) {
+		offer_frame(&none, 60);
+		card_kick(&c, TX);
+		usleep(300000 * (1 - i));
+	}
+	ck_assert(!wants_notification());
+	offer_frame(&none, 60);
+	guest_run(&c.g);
+	ck_assert_uint_eq(c.fake->sent, 2);
 	card_give(&c, 2048);
 	ck_assert(fake_net_receive(c.fake, c.pattern, 60, NULL));
-	while (!wants_notification())
-		loop_run_once(c.g.loop, 1);
+	guest_run(&c.g);
+	ck_assert_uint_eq(c.fake->sent, 3);
+	ck_assert(wants_notification());
 	guest_free(&c.g);
 }
 END_TEST
@@ -305,6 +328,7 @@ TCase *net_cases(void)
 	tcase_add_test(tc, frames_are_sent_whole_in_any_cut);
 	tcase_add_test(tc, a_busy_back_end_gets_the_same_frame_again);
 	tcase_add_test(tc, frames_of_a_stream_are_found_without_notifications);
+	tcase_add_test(tc, a_nap_ends_when_something_is_received);
 	tcase_add_test(tc, a_back_end_at_work_wants_no_notifications);
 	tcase_add_test(tc, a_reset_forgets_the_refused_frame);
 	tcase_add_test(tc, cve_2022_26353_bad_frames_are_given_back);
