@@ -42,6 +42,7 @@ static void init(struct bed *bed, uint8_t choice)
 	guest_init(&bed->g);
 	bed->fake = fake_net_new(bed->g.loop, &info);
 	settings.net = &bed->fake->net;
+	settings.nap_max_ns = choice & 8 ? 1000000 : 0;
 	if (virtio_net_new(&bed->g.env, &bed->g.place, &settings, &dev, NULL) < 0)
 		abort();
 	guest_plug(&bed->g, dev);
