@@ -2,6 +2,7 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -43,16 +44,16 @@ int net_open(const struct net_options *options, struct loop *loop, struct net **
 	(*out)->rx_limit = (*out)->tx_limit = limit;
 	(*out)->rx_timer = (struct loop_timer){.fired = rx_goes_on, .opaque = *out};
 	(*out)->tx_timer = (struct loop_timer){.fired = tx_goes_on, .opaque = *out};
-	/* Not before: what cannot be opened leaves no file behind, and no old one empty. */
-	if (options->capture && options->card == 0)
-		ret = net_capture_begin(options->capture, options->cards, e);
-	if (options->capture && !ret)
-		ret = net_capture_open(options->capture, options->card, &(*out)->capture, e);
-	if (ret < 0) {
-		net_close(*out);
-		*out = NULL;
-	}
-	return ret;
+	if (!options->capture)
+		return 0;
+	(*out)->card = options->card;
+	(*out)->cards = options->cards;
+	(*out)->capture_file = strdup(options->capture);
+	if ((*out)->capture_file)
+		return 0;
+	net_close(*out);
+	*out = NULL;
+	return err_set(e, ENOMEM, "out of memory");
 }
 
 void net_close(struct net *net)
@@ -60,13 +61,31 @@ void net_close(struct net *net)
 	if (!net)
 		return;
 	net_capture_close(net->capture);
+	free(net->capture_file);
 	net->ops->close(net);
+}
+
+/* The first card makes the file. */
+static int begin_capture(struct net *net, struct err *e)
+{
+	int ret = net->card ? 0 : net_capture_begin(net->capture_file, net->cards, e);
+
+	return ret < 0 ? ret : net_capture_open(net->capture_file, net->card, &net->capture, e);
 }
 
 int net_start(struct net *net, const struct net_client *client, struct err *e)
 {
+	int ret;
+
 	net->client = *client;
-	return net->ops->start(net, e);
+	ret = net->ops->start(net, e);
+	/* Not before: a card that cannot begin leaves no file behind, and no old one empty. */
+	if (ret < 0 || !net->capture_file || net->capture)
+		return ret;
+	ret = begin_capture(net, e);
+	if (ret < 0)
+		net_stop(net);
+	return ret;
 }
 
 void net_stop(struct net *net)

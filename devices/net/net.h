@@ -108,7 +108,9 @@ struct net {
 	/* The part that net.c plays between front-end and back-end. */
 	struct net_limit rx_limit, tx_limit;
 	struct loop_timer rx_timer, tx_timer;
-	struct net_capture *capture; /* NULL: none */
+	char *capture_file;          /* NULL: none */
+	unsigned card, cards;        /* in there */
+	struct net_capture *capture; /* once it has begun */
 	const struct iovec *rx_iov;  /* of the frame that is being received */
 	int rx_count;
 	struct log_limit limit;

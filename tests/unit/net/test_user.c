@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -331,6 +332,39 @@ START_TEST(a_taken_port_names_its_holder)
 }
 END_TEST
 
+/* What an older run has captured is emptied by a run that begins only. */
+START_TEST(a_taken_port_leaves_the_old_capture)
+{
+	struct net_user_options user = {.forward_count = 1,
+					.mtu_bytes = NET_USER_MTU_DEFAULT,
+					.program = SLIRP_PROGRAM};
+	char path[] = "/tmp/sarang-capture-XXXXXX", rule[64], old[8];
+	const struct net_options options = {
+		.kind = NET_USER, .id = "net0", .user = &user, .capture = path, .cards = 1};
+	int fd = mkstemp(path), taken_fd;
+	uint16_t port;
+
+	ck_assert_int_eq(write(fd, "old", 4), 4);
+	taken_fd = take_port(SOCK_STREAM, &port);
+	snprintf(rule, sizeof(rule), "tcp::%u-:80", port);
+	ck_assert_int_eq(net_forward_parse(rule, &user.forwards[0], &front.e), 0);
+	ck_assert_int_eq(front_open(&options), 0);
+	ck_assert_int_eq(front_start(), -EADDRINUSE);
+	front_close();
+	ck_assert_int_eq(pread(fd, old, sizeof(old), 0), 4);
+	ck_assert_str_eq(old, "old");
+	/* And one that begins does empty it. */
+	user.forward_count = 0;
+	ck_assert_int_eq(front_open(&options), 0);
+	ck_assert_msg(!front_start(), "%s", front.e.text);
+	ck_assert_int_gt(pread(fd, old, sizeof(old), 0), 4);
+	front_close();
+	close(taken_fd);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(a_missing_program_is_named)
 {
 	struct net_user_options user = {.program = "/nonesuch/sarang-slirp"};
@@ -365,6 +399,7 @@ TCase *user_cases(void)
 	tcase_add_test(tc, a_process_killed_at_once_is_replaced);
 	tcase_add_test(tc, a_broken_pipe_is_survived);
 	tcase_add_loop_test(tc, a_taken_port_names_its_holder, 0, sizeof(taken) / sizeof(*taken));
+	tcase_add_test(tc, a_taken_port_leaves_the_old_capture);
 	tcase_add_test(tc, a_missing_program_is_named);
 	tcase_add_test(tc, a_process_that_does_not_begin);
 	return tc;
