@@ -314,7 +314,7 @@ static int wait_for_work(struct stack *stack)
 	stack->fd_count = LINK_FDS;
 	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
 	/* The last round has brought none: no other lies there, whatever else is ready. */
-	if (stack->unsaid == stack->unsaid_before)
+	if (stack->unsaid && stack->unsaid == stack->unsaid_before)
 		tell_sarang(stack);
 	stack->unsaid_before = stack->unsaid;
 	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
