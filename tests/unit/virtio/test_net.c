@@ -134,15 +134,20 @@ static bool wants_notification(void)
 	return guest_avail_event(&c.g, TX) == c.g.queues[TX].avail_idx;
 }
 
+/* A card whose naps may be so long that any two frames are close together for it. */
+static void up_with_naps(void)
+{
+	c.nap_max_ns = 3600 * UINT64_C(1000000000);
+	card_up(&c, &card_plain, 0);
+	c.nap_max_ns = 0;
+}
+
 START_TEST(frames_of_a_stream_are_found_without_notifications)
 {
 	static const struct net_header none;
 	unsigned i;
 
-	/* So long that any two frames are close together. */
-	c.nap_max_ns = 3600 * UINT64_C(1000000000);
-	card_up(&c, &card_plain, 0);
-	c.nap_max_ns = 0;
+	up_with_naps();
 	for (i = 0; i < 2; i++) {
 		ck_assert(wants_notification());
 		offer_frame(&none, 60);
@@ -163,10 +168,7 @@ START_TEST(a_nap_ends_when_something_is_received)
 	static const struct net_header none;
 	unsigned i;
 
-	/* Many seconds long, if it did not. */
-	c.nap_max_ns = 3600 * UINT64_C(1000000000);
-	card_up(&c, &card_plain, 0);
-	c.nap_max_ns = 0;
+	up_with_naps();
 	for (i = 0; i < 2; i++) {
 		offer_frame(&none, 60);
 		card_kick(&c, TX);
