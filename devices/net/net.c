@@ -156,14 +156,20 @@ bool net_rx_open(struct net *net)
 	return net->client.rx_open(net->client.opaque);
 }
 
-int net_rx_begin(struct net *net, struct iovec **iov)
+/* For a frame of @len bytes; 0: nobody knows. */
+static int begin_frame(struct net *net, size_t len, struct iovec **iov)
 {
 	net->rx_count = 0;
 	if (must_wait(net, &net->rx_limit, &net->rx_timer))
 		return 0;
-	net->rx_count = net->client.rx_begin(net->client.opaque, iov);
+	net->rx_count = net->client.rx_begin(net->client.opaque, len, iov);
 	net->rx_iov = *iov;
 	return net->rx_count;
+}
+
+int net_rx_begin(struct net *net, struct iovec **iov)
+{
+	return begin_frame(net, 0, iov);
 }
 
 void net_rx_end(struct net *net, size_t len)
@@ -180,7 +186,7 @@ void net_rx_end(struct net *net, size_t len)
 bool net_rx_copy(struct net *net, const uint8_t *frame, size_t len)
 {
 	struct iovec *iov;
-	int count = net_rx_begin(net, &iov), i;
+	int count = begin_frame(net, len, &iov), i;
 	size_t left = len, n;
 
 	if (!count)

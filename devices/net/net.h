@@ -42,11 +42,11 @@ struct net_client {
 	/* Frames are about to arrive; false: not now (net_rx_resume will tell). */
 	bool (*rx_open)(void *opaque);
 	/*
-	 * Room for one frame of up to NET_FRAME_MAX bytes: returns the number of iovecs at *@iov,
-	 * the header's (zeroed) first; 0 where the guest has no buffers: the back-end stops reading
-	 * and waits for ops->rx_resume. Between rx_open and rx_close.
+	 * Room for one frame of @len bytes, or of up to NET_FRAME_MAX where that is 0: returns the
+	 * number of iovecs at *@iov, the header's (zeroed) first; 0 where the guest has no buffers:
+	 * the back-end stops reading and waits for ops->rx_resume. Between rx_open and rx_close.
 	 */
-	int (*rx_begin)(void *opaque, struct iovec **iov);
+	int (*rx_begin)(void *opaque, size_t len, struct iovec **iov);
 	/* @len bytes of frame, without header, have been put there; 0: none, after all. */
 	void (*rx_end)(void *opaque, size_t len);
 	/* The last of them, for now. */

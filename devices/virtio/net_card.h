@@ -82,7 +82,7 @@ void vnet_settle_features(struct vnet *card);
 
 /* net_rx.c: what the back-end calls. */
 bool vnet_rx_open(void *opaque);
-int vnet_rx_begin(void *opaque, struct iovec **iov);
+int vnet_rx_begin(void *opaque, size_t len, struct iovec **iov);
 void vnet_rx_end(void *opaque, size_t len);
 void vnet_rx_close(void *opaque);
 /* The driver has given buffers (or reset the card): goes on with what waited. */

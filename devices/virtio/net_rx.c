@@ -1,7 +1,7 @@
 /*
  * virtio-net, towards the guest: virtio 1.2, sections 5.1.6.3 and 5.1.6.4.
  *
- * The back-end reads a frame straight into guest memory. How long it is nobody knows before, so the
+ * The back-end reads a frame straight into guest memory. Unless it says how long that is, the
  * iovecs lent to it are
  *
  *     header (ours) | buffers of the driver's, for a frame of the usual size | spill (ours)
@@ -145,8 +145,9 @@ static bool finish_waiting(struct vnet *card)
 	return true;
 }
 
-/* The buffers held as iovecs, behind the header's; the spill is the last. */
-static int make_iov(struct vnet_rx *rx)
+/* The buffers held as iovecs, as many as @len bytes need, behind the header's; the spill is the
+ * last. */
+static int make_iov(struct vnet_rx *rx, size_t len)
 {
 	size_t skip = sizeof(struct net_header);
 	int count = 1, j;
@@ -155,7 +156,7 @@ static int make_iov(struct vnet_rx *rx)
 	rx->header = (struct net_header){0};
 	rx->iov[0] = (struct iovec){&rx->header, sizeof(rx->header)};
 	rx->lent_bytes = 0;
-	for (i = 0; i < rx->held_count; i++) {
+	for (i = 0; i < rx->held_count && rx->lent_bytes < len; i++) {
 		const struct virtq_chain *chain = rx->held[i];
 
 		for (j = chain->out_count; j < chain->out_count + chain->in_count; j++) {
@@ -195,17 +196,17 @@ void vnet_rx_close(void *opaque)
 	virtio_serve_end(&card->vd);
 }
 
-int vnet_rx_begin(void *opaque, struct iovec **iov)
+int vnet_rx_begin(void *opaque, size_t len, struct iovec **iov)
 {
 	struct vnet *card = opaque;
 
 	if (!finish_waiting(card))
 		return 0;
-	(void)hold_buffers(card, usual_frame_max(card));
+	(void)hold_buffers(card, len ? len : usual_frame_max(card));
 	if (!card->rx.held_count || atomic_load(&card->vd.broken))
 		return 0;
 	*iov = card->rx.iov;
-	return make_iov(&card->rx);
+	return make_iov(&card->rx, len ? len : NET_FRAME_MAX);
 }
 
 void vnet_rx_end(void *opaque, size_t len)

@@ -15,9 +15,10 @@ static bool rx_open(void *opaque)
 	return front.room;
 }
 
-static int rx_begin(void *opaque, struct iovec **iov)
+static int rx_begin(void *opaque, size_t len, struct iovec **iov)
 {
 	(void)opaque;
+	(void)len;
 	front.header = (struct net_header){0};
 	front.iov[0] = (struct iovec){&front.header, sizeof(front.header)};
 	front.iov[1] = (struct iovec){front.frame, sizeof(front.frame)};
