@@ -9,7 +9,8 @@
  * round does is in a ring before the next begins. libslirp gets frames as they lie in the ring: it
  * copies what it keeps, and sarang does not touch what it has put. When sarang takes no more (its
  * guest has no buffers) we wait a moment, which holds the host's side back; a guest that takes
- * nothing for longer loses frames, as it would on a cable, until it takes some again.
+ * nothing for longer loses frames, as it would on a cable, until it takes some again. Datagrams
+ * pass through datagrams.c on the host's side: it reads and sends several at once.
  */
 #include "stack.h"
 
@@ -24,11 +25,12 @@
 
 #include "base/fd.h"
 #include "base/util.h"
+#include "datagrams.h"
 #include "net/header.h"
 
 #define NS_PER_MS     1000000
 #define SEND_WAIT_MS  100
-#define ROUND         32 /* frames of the guest before the host's sockets get their turn */
+#define ROUND         64 /* frames of the guest before the host's sockets get their turn */
 #define TIMERS_MAX    4
 #define FDS_MAX_FIRST 64
 #define UNSAID_MAX    32 /* datagrams that sarang is told of at once */
@@ -51,22 +53,27 @@ struct stack_timer {
 struct stack {
 	Slirp *slirp;
 	struct stack_link link;
-	bool ended;             /* sarang is gone */
-	bool congested;         /* sarang has not taken a frame for SEND_WAIT_MS */
-	unsigned unsaid;        /* datagrams that sarang has not been told of */
-	unsigned unsaid_before; /* a round ago */
+	bool ended;      /* sarang is gone */
+	bool congested;  /* sarang has not taken a frame for SEND_WAIT_MS */
+	unsigned unsaid; /* datagrams that sarang has not been told of */
+	int64_t now_ns;  /* CLOCK_MONOTONIC, as it was when this round began */
 	struct stack_timer timers[TIMERS_MAX];
 	struct pollfd *fds; /* begins with LINK_FDS of ours */
 	size_t fd_count, fd_room;
 };
 
-static int64_t now_ns(void *opaque)
+static void look_at_clock(struct stack *stack)
 {
 	struct timespec now;
 
-	(void)opaque;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+	stack->now_ns = (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+}
+
+/* libslirp asks several times a round, to count in milliseconds. */
+static int64_t now_ns(void *opaque)
+{
+	return ((const struct stack *)opaque)->now_ns;
 }
 
 /* Whether it is worth while to look for room again, after waiting for it where that helped before.
@@ -91,6 +98,12 @@ static void tell_sarang(struct stack *stack)
 	stack->unsaid = 0;
 }
 
+static void tell_of_datagrams(struct stack *stack)
+{
+	if (stack->unsaid)
+		tell_sarang(stack);
+}
+
 /* libslirp makes its frames itself: Ethernet, then IP without options or extensions. */
 static bool is_datagram(const uint8_t *frame, size_t len)
 {
@@ -109,7 +122,7 @@ static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
 		return (ssize_t)len;
 	do {
 		sent = net_ring_put(&stack->link.to_guest, &iov, 1, len);
-		/* libslirp fetches one datagram from each socket a round: others may lie there. */
+		/* Others lie at its socket, mostly. */
 		if (!sent || !is_datagram(bytes, len) || ++stack->unsaid == UNSAID_MAX)
 			tell_sarang(stack);
 	} while (!sent && wait_for_room(stack));
@@ -156,6 +169,12 @@ static void ignore_fd(int fd, void *opaque)
 	(void)opaque;
 }
 
+static void forget_fd(int fd, void *opaque)
+{
+	(void)opaque;
+	datagrams_forget(fd);
+}
+
 /* libslirp calls it from the thread that polls: nobody sleeps meanwhile. */
 static void ignore_notify(void *opaque)
 {
@@ -170,7 +189,7 @@ static const SlirpCb callbacks = {
 	.timer_free = timer_free,
 	.timer_mod = timer_mod,
 	.register_poll_fd = ignore_fd,
-	.unregister_poll_fd = ignore_fd,
+	.unregister_poll_fd = forget_fd,
 	.notify = ignore_notify,
 };
 
@@ -210,6 +229,7 @@ struct stack *stack_new(const struct net_user_options *options, const struct sta
 	inet_pton(AF_INET6, "fec0::2", &config.vhost6);
 	inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
 	stack->link = *link;
+	look_at_clock(stack);
 	stack->slirp = slirp_new(&config, &callbacks, stack);
 	if (!stack->slirp) {
 		free(stack->fds);
@@ -248,11 +268,16 @@ static int add_fd(int fd, int events, void *opaque)
 	return (int)stack->fd_count++;
 }
 
+/* Of the socket at @index, that libslirp will read from next. */
 static int get_events(int index, void *opaque)
 {
 	struct stack *stack = opaque;
-	short got = index >= LINK_FDS ? stack->fds[index].revents : 0;
+	const struct pollfd *fd = &stack->fds[MAX(index, 0)];
+	short got = index >= LINK_FDS ? fd->revents : 0;
 
+	datagrams_ready(fd->fd, got);
+	if (datagrams_wait(fd->fd))
+		got |= POLLIN;
 	return (got & POLLIN ? SLIRP_POLL_IN : 0) | (got & POLLOUT ? SLIRP_POLL_OUT : 0) |
 	       (got & POLLPRI ? SLIRP_POLL_PRI : 0) | (got & POLLERR ? SLIRP_POLL_ERR : 0) |
 	       (got & POLLHUP ? SLIRP_POLL_HUP : 0);
@@ -265,16 +290,34 @@ static void receive_frames(struct stack *stack)
 	size_t len;
 	int i;
 
+	datagrams_gather();
 	for (i = 0; i < ROUND && (frame = net_ring_peek(ring, &len)); i++) {
 		slirp_input(stack->slirp, frame, (int)len);
 		net_ring_take(ring);
 	}
+	datagrams_send();
+	/* Some of what guests send libslirp answers itself. */
+	tell_of_datagrams(stack);
 	stack->ended |= ring->broken;
+}
+
+/* Has libslirp take what poll(2) has found. It reads one datagram from each socket. */
+static void serve_sockets(struct stack *stack, bool failed)
+{
+	size_t i;
+	int more;
+
+	slirp_pollfds_poll(stack->slirp, failed, get_events, stack);
+	for (i = LINK_FDS; i < stack->fd_count; i++)
+		stack->fds[i].revents = 0;
+	for (more = 1; more < DATAGRAMS_MAX && datagrams_wait_anywhere(); more++)
+		slirp_pollfds_poll(stack->slirp, false, get_events, stack);
+	tell_of_datagrams(stack);
 }
 
 static int next_timeout(const struct stack *stack, uint32_t slirp_ms)
 {
-	int64_t now_ms = now_ns(NULL) / NS_PER_MS;
+	int64_t now_ms = stack->now_ns / NS_PER_MS;
 	int64_t wait_ms = slirp_ms == UINT32_MAX ? -1 : (int64_t)slirp_ms;
 	size_t i;
 
@@ -289,7 +332,7 @@ static int next_timeout(const struct stack *stack, uint32_t slirp_ms)
 
 static void run_timers(struct stack *stack)
 {
-	int64_t now_ms = now_ns(NULL) / NS_PER_MS;
+	int64_t now_ms = stack->now_ns / NS_PER_MS;
 	size_t i;
 
 	for (i = 0; i < TIMERS_MAX; i++) {
@@ -313,17 +356,9 @@ static int wait_for_work(struct stack *stack)
 	stack->fds[EVENT_FD] = (struct pollfd){.fd = stack->link.event, .events = POLLIN};
 	stack->fd_count = LINK_FDS;
 	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
-	/* The last round has brought none: no other lies there, whatever else is ready. */
-	if (stack->unsaid && stack->unsaid == stack->unsaid_before)
-		tell_sarang(stack);
-	stack->unsaid_before = stack->unsaid;
 	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
-	ret = poll(stack->fds, stack->fd_count, stack->unsaid ? 0 : timeout_ms);
-	if (!ret && stack->unsaid) {
-		tell_sarang(stack);
-		if (timeout_ms)
-			ret = poll(stack->fds, stack->fd_count, timeout_ms);
-	}
+	ret = poll(stack->fds, stack->fd_count, timeout_ms);
+	look_at_clock(stack);
 	net_ring_wake(ring);
 	if (stack->fds[EVENT_FD].revents)
 		fd_event_clear(stack->link.event);
@@ -338,7 +373,7 @@ void stack_run(struct stack *stack)
 		ret = wait_for_work(stack);
 		/* First: libslirp takes its time from there, also for what comes with the frames.
 		 */
-		slirp_pollfds_poll(stack->slirp, ret < 0, get_events, stack);
+		serve_sockets(stack, ret < 0);
 		receive_frames(stack);
 		run_timers(stack);
 		stack->ended |= ret > 0 && stack->fds[SOCKET_FD].revents;

@@ -13,6 +13,8 @@
 #include "net/user.h"
 #include "tests.h"
 
+#define BURST 150
+
 static int open_user(struct net_user_options *user)
 {
 	const struct net_options options = {.kind = NET_USER, .id = "net0", .user = user};
@@ -86,8 +88,8 @@ static uint16_t checksum(const uint8_t *bytes, size_t len)
 	return (uint16_t)~sum;
 }
 
-/* RFC 768: a datagram of "ping" to @port of the host's loopback; no checksum. */
-static void make_datagram(uint8_t frame[46], uint16_t port)
+/* RFC 768: a datagram of four @bytes to @port of the host's loopback; no checksum. */
+static void make_datagram(uint8_t frame[46], uint16_t port, const char *bytes)
 {
 	static const uint8_t begin[] = {
 		0x52, 0x55, 10, 0, 2, 2, 0x52, 0x54, 0,  0,  0, 1, 8,  0, /* Ethernet */
@@ -102,7 +104,7 @@ static void make_datagram(uint8_t frame[46], uint16_t port)
 	put16(frame + 36, port);
 	put16(frame + 38, 12);
 	put16(frame + 40, 0);
-	memcpy(frame + 42, "ping", 4);
+	memcpy(frame + 42, bytes, 4);
 }
 
 /* RFC 9293: asks for a connection to @port of the host's loopback. */
@@ -136,35 +138,97 @@ static bool is_segment(uint8_t flags)
 	       front.frame[23] == 6 && (front.frame[47] & 0x3f) == flags;
 }
 
-static bool is_answer(void)
+/* A datagram of these four @bytes. */
+static bool is_datagram(const char *bytes)
 {
 	return front.len >= 46 && front.frame[12] == 8 && front.frame[23] == 17 &&
-	       !memcmp(front.frame + 42, "pong", 4);
+	       !memcmp(front.frame + 42, bytes, 4);
+}
+
+static int open_host_socket(struct sockaddr_in *at)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*at);
+
+	*at = (struct sockaddr_in){.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)at, &len), 0);
+	return fd;
 }
 
 /* Also when it is the first that the process sees: what it opens then has to last. */
 START_TEST(a_first_datagram_is_answered)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct net_user_options user = {0};
+	struct sockaddr_in at;
+	int fd = open_host_socket(&at);
 	socklen_t len = sizeof(at);
 	uint8_t frame[46], got[8];
 
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
 	ck_assert_msg(!start_user(&user), "%s", front.e.text);
-	make_datagram(frame, ntohs(at.sin_port));
+	make_datagram(frame, ntohs(at.sin_port), "ping");
 	front_send(frame, sizeof(frame));
-	len = sizeof(at);
 	ck_assert_int_eq(recvfrom(fd, got, sizeof(got), 0, (struct sockaddr *)&at, &len), 4);
 	/* The process looks at its sockets again before it answers who has our address. */
 	ask_for_gateway();
 	ck_assert_int_eq(sendto(fd, "pong", 4, 0, (struct sockaddr *)&at, len), 4);
-	while (!is_answer())
+	while (!is_datagram("pong"))
 		front_receive();
 	front_close();
 	close(fd);
+}
+END_TEST
+
+/* More than are sent or read at once, in both directions. */
+START_TEST(many_datagrams_keep_their_order)
+{
+	struct net_user_options user = {0};
+	struct sockaddr_in at;
+	int fd = open_host_socket(&at), i;
+	socklen_t len = sizeof(at);
+	char text[16], got[8] = "";
+	uint8_t frame[46];
+
+	ck_assert_msg(!start_user(&user), "%s", front.e.text);
+	for (i = 0; i < BURST; i++) {
+		snprintf(text, sizeof(text), "%04d", i);
+		make_datagram(frame, ntohs(at.sin_port), text);
+		front_send(frame, sizeof(frame));
+	}
+	for (i = 0; i < BURST; i++) {
+		ck_assert_int_eq(recvfrom(fd, got, sizeof(got), 0, (struct sockaddr *)&at, &len),
+				 4);
+		ck_assert_int_eq(atoi(got), i);
+	}
+	ask_for_gateway();
+	for (i = 0; i < BURST; i++) {
+		snprintf(text, sizeof(text), "%04d", i);
+		ck_assert_int_eq(sendto(fd, text, 4, 0, (struct sockaddr *)&at, len), 4);
+	}
+	for (i = 0; i < BURST; i++) {
+		snprintf(text, sizeof(text), "%04d", i);
+		do {
+			front_receive();
+		} while (front.frame[23] != 17);
+		ck_assert_msg(is_datagram(text), "%s is missing", text);
+	}
+	front_close();
+	close(fd);
+}
+END_TEST
+
+/* Those that libslirp is to call instead of the C library's (datagrams.c) can be found by it. */
+static const char *const own_functions[] = {"sendto", "setsockopt", "recvfrom", "ioctl", "recvmsg"};
+
+START_TEST(the_process_has_its_own_functions)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		 "readelf --dyn-syms --wide '%s' | grep -Eq ' GLOBAL +DEFAULT +[0-9]+ %s$'",
+		 SLIRP_PROGRAM, own_functions[_i]);
+	ck_assert_int_eq(system(command), 0);
 }
 END_TEST
 
@@ -394,6 +458,9 @@ TCase *user_cases(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, the_gateway_answers);
 	tcase_add_test(tc, a_first_datagram_is_answered);
+	tcase_add_test(tc, many_datagrams_keep_their_order);
+	tcase_add_loop_test(tc, the_process_has_its_own_functions, 0,
+			    sizeof(own_functions) / sizeof(*own_functions));
 	tcase_add_test(tc, connections_are_made);
 	tcase_add_test(tc, a_killed_process_is_replaced);
 	tcase_add_test(tc, a_process_killed_at_once_is_replaced);
