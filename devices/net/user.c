@@ -31,7 +31,7 @@
 #include "net/spawn.h"
 
 #define NS_PER_MS 1000000ull
-/* How long the process may take to begin. */
+/* How long the process may take to begin, where nothing else is said. */
 #define BEGIN_MAX_MS 10000
 /* Frames before others on the loop get their turn. */
 #define ROUND 64
@@ -49,6 +49,7 @@ struct net_user {
 	struct loop_fd event;  /* the process has put frames, or made room */
 	struct loop_fd asks;
 	struct loop_fd end;
+	struct loop_timer overdue; /* it should be ready by then */
 };
 
 static struct net_user *from_net(struct net *net)
@@ -93,6 +94,7 @@ static void lose_process(struct net_user *user, const char *why)
 	loop_del_fd(user->net.loop, &user->event);
 	loop_del_fd(user->net.loop, &user->asks);
 	loop_del_fd(user->net.loop, &user->end);
+	loop_timer_cancel(user->net.loop, &user->overdue);
 	net_spawn_status(net_process_end(&user->process), how, sizeof(how));
 	user->ready = user->rx_stalled = user->tx_blocked = false;
 	log_limited(&user->net.limit, LOG_WARN,
@@ -119,6 +121,11 @@ static void ended(void *opaque, uint32_t events)
 	lose_process(opaque, NULL);
 }
 
+static void did_not_begin(void *opaque)
+{
+	lose_process(opaque, "it did not begin");
+}
+
 static void hear(struct net_user *user)
 {
 	struct err e = {0};
@@ -131,6 +138,7 @@ static void hear(struct net_user *user)
 		return;
 	}
 	user->ready = true;
+	loop_timer_cancel(user->net.loop, &user->overdue);
 	watch_asks(user);
 	net_peer_serves(&user->peer);
 	send_held(user);
@@ -242,7 +250,7 @@ static void user_rx_resume(struct net *net)
 static int wait_until_ready(struct net_user *user, struct err *e)
 {
 	struct pollfd fd = {.fd = user->process.socket, .events = POLLIN};
-	uint64_t end_ns = loop_now_ns() + BEGIN_MAX_MS * NS_PER_MS, now_ns;
+	uint64_t end_ns = loop_now_ns() + user->options.begin_max_ms * NS_PER_MS, now_ns;
 	int ret;
 
 	for (;;) {
@@ -252,8 +260,8 @@ static int wait_until_ready(struct net_user *user, struct err *e)
 		now_ns = loop_now_ns();
 		if (now_ns >= end_ns)
 			return err_set(e, ETIMEDOUT,
-				       "the network process did not begin within %d seconds",
-				       BEGIN_MAX_MS / 1000);
+				       "the network process did not begin within %u seconds",
+				       user->options.begin_max_ms / 1000);
 		(void)poll(&fd, 1, (int)((end_ns - now_ns) / NS_PER_MS + 1));
 	}
 	return ret;
@@ -268,6 +276,9 @@ static int watch_process(struct net_user *user)
 	user->end.fd = user->process.end;
 	if (user->end.fd >= 0)
 		(void)loop_add_fd(user->net.loop, &user->end);
+	if (!user->ready)
+		loop_timer_arm(user->net.loop, &user->overdue,
+			       user->options.begin_max_ms * NS_PER_MS);
 	ret = loop_add_fd(user->net.loop, &user->event);
 	return ret < 0 ? ret : loop_add_fd(user->net.loop, &user->source);
 }
@@ -302,6 +313,7 @@ static void user_stop(struct net *net)
 	struct net_user *user = from_net(net);
 
 	net_peer_stop(&user->peer);
+	loop_timer_cancel(net->loop, &user->overdue);
 	loop_del_fd(net->loop, &user->source);
 	loop_del_fd(net->loop, &user->event);
 	loop_del_fd(net->loop, &user->asks);
@@ -358,10 +370,13 @@ int net_user_open(const char *id, const struct net_user_options *options, struct
 	user->program = options->program ? strdup(options->program) : NULL;
 	user->options.hostname = user->hostname;
 	user->options.program = user->program;
+	if (!options->begin_max_ms)
+		user->options.begin_max_ms = BEGIN_MAX_MS;
 	user->source = (struct loop_fd){.events = EPOLLIN, .ready = socket_ready, .opaque = user};
 	user->event = (struct loop_fd){.events = EPOLLIN, .ready = rings_ready, .opaque = user};
 	user->asks = (struct loop_fd){.events = EPOLLIN, .ready = asked, .opaque = user};
 	user->end = (struct loop_fd){.events = EPOLLIN, .ready = ended, .opaque = user};
+	user->overdue = (struct loop_timer){.fired = did_not_begin, .opaque = user};
 	net_peer_init(&user->peer, &user->net, restart, user);
 	ret = begin_process(user, e);
 	if (ret < 0) {

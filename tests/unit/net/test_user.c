@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "frames.h"
 #include "front.h"
 #include "net/user.h"
 #include "tests.h"
@@ -69,68 +71,6 @@ START_TEST(the_gateway_answers)
 }
 END_TEST
 
-static void put16(uint8_t *at, unsigned value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-/* RFC 1071, of an even number of bytes. */
-static uint16_t checksum(const uint8_t *bytes, size_t len)
-{
-	uint32_t sum = 0;
-	size_t i;
-
-	for (i = 0; i < len; i += 2)
-		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
-/* RFC 768: a datagram of four @bytes to @port of the host's loopback; no checksum. */
-static void make_datagram(uint8_t frame[46], uint16_t port, const char *bytes)
-{
-	static const uint8_t begin[] = {
-		0x52, 0x55, 10, 0, 2, 2, 0x52, 0x54, 0,  0,  0, 1, 8,  0, /* Ethernet */
-		0x45, 0,    0,  0, 0, 0, 0,    0,    64, 17, 0, 0, 10, 0, /* IPv4 */
-		2,    15,   10, 0, 2, 2,
-	};
-
-	memcpy(frame, begin, sizeof(begin));
-	put16(frame + 16, 32);
-	put16(frame + 24, checksum(frame + 14, 20));
-	put16(frame + 34, 4000);
-	put16(frame + 36, port);
-	put16(frame + 38, 12);
-	put16(frame + 40, 0);
-	memcpy(frame + 42, bytes, 4);
-}
-
-/* RFC 9293: asks for a connection to @port of the host's loopback. */
-static void make_syn(uint8_t frame[60], uint16_t port)
-{
-	static const uint8_t begin[] = {
-		0x52, 0x55, 10, 0,  2, 2, 0x52, 0x54, 0,  0, 0, 1, 8,  0, /* Ethernet */
-		0x45, 0,    0,  40, 0, 0, 0,    0,    64, 6, 0, 0, 10, 0, /* IPv4 */
-		2,    15,   10, 0,  2, 2,
-	};
-	/* Addresses, protocol and length go into the checksum, too. */
-	uint8_t summed[32] = {10, 0, 2, 15, 10, 0, 2, 2, 0, 6, 0, 20};
-	uint8_t *tcp = summed + 12;
-
-	memset(frame, 0, 60);
-	memcpy(frame, begin, sizeof(begin));
-	put16(frame + 24, checksum(frame + 14, 20));
-	put16(tcp, 4000);
-	put16(tcp + 2, port);
-	tcp[12] = 5 << 4;
-	tcp[13] = 2;
-	put16(tcp + 14, 8192);
-	put16(tcp + 16, checksum(summed, sizeof(summed)));
-	memcpy(frame + 34, tcp, 20);
-}
-
 /* A TCP segment with these flags. */
 static bool is_segment(uint8_t flags)
 {
@@ -167,7 +107,7 @@ START_TEST(a_first_datagram_is_answered)
 	uint8_t frame[46], got[8];
 
 	ck_assert_msg(!start_user(&user), "%s", front.e.text);
-	make_datagram(frame, ntohs(at.sin_port), "ping");
+	frame_make_datagram(frame, ntohs(at.sin_port), "ping");
 	front_send(frame, sizeof(frame));
 	ck_assert_int_eq(recvfrom(fd, got, sizeof(got), 0, (struct sockaddr *)&at, &len), 4);
 	/* The process looks at its sockets again before it answers who has our address. */
@@ -193,7 +133,7 @@ START_TEST(many_datagrams_keep_their_order)
 	ck_assert_msg(!start_user(&user), "%s", front.e.text);
 	for (i = 0; i < BURST; i++) {
 		snprintf(text, sizeof(text), "%04d", i);
-		make_datagram(frame, ntohs(at.sin_port), text);
+		frame_make_datagram(frame, ntohs(at.sin_port), text);
 		front_send(frame, sizeof(frame));
 	}
 	for (i = 0; i < BURST; i++) {
@@ -274,7 +214,7 @@ START_TEST(connections_are_made)
 	ck_assert_msg(!ret, "%s", front.e.text);
 	/* It then knows our address. */
 	ask_for_gateway();
-	make_syn(frame, port);
+	frame_make_syn(frame, port);
 	front_send(frame, sizeof(frame));
 	while (!is_segment(0x12))
 		front_receive();
@@ -451,6 +391,42 @@ START_TEST(a_process_that_does_not_begin)
 }
 END_TEST
 
+static void make_link(const char *path, const char *to)
+{
+	unlink(path);
+	ck_assert(!symlink(to, path));
+}
+
+/* It sleeps instead. Whoever comes in its place is the right one. */
+START_TEST(a_process_that_hangs_is_replaced)
+{
+	struct net_user_options user = {.begin_max_ms = 1000};
+	char folder[] = "/tmp/sarang-test-XXXXXX", sleeper[64], program[64];
+	FILE *file;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(sleeper, sizeof(sleeper), "%s/sleeper", folder);
+	snprintf(program, sizeof(program), "%s/program", folder);
+	file = fopen(sleeper, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs("#!/bin/sh\nexec sleep 1000\n", file);
+	fclose(file);
+	ck_assert(!chmod(sleeper, 0700));
+	make_link(program, sleeper);
+	user.program = program;
+	ck_assert_msg(!start_user(&user), "%s", front.e.text);
+	front_run_until(&front.downs, 1, "the link to go down");
+	make_link(program, SLIRP_PROGRAM);
+	front_run_until(&front.ups, 1, "the link to come up");
+	ask_for_gateway();
+	front_close();
+	ck_assert_int_eq(find_child(), 0);
+	unlink(program);
+	unlink(sleeper);
+	ck_assert(!rmdir(folder));
+}
+END_TEST
+
 TCase *user_cases(void)
 {
 	TCase *tc = tcase_create("user");
@@ -469,5 +445,6 @@ TCase *user_cases(void)
 	tcase_add_test(tc, a_taken_port_leaves_the_old_capture);
 	tcase_add_test(tc, a_missing_program_is_named);
 	tcase_add_test(tc, a_process_that_does_not_begin);
+	tcase_add_test(tc, a_process_that_hangs_is_replaced);
 	return tc;
 }
