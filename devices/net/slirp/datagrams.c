@@ -15,7 +15,7 @@
  *	recvmsg     of errors, before that: only where poll(2) has seen some
  *
  * What is known of sockets is kept for those used last. There are boxes for some of them at a time;
- * without one, all is as the C library does it.
+ * without one, and where the kernel does not cut, all is as the C library does it.
  *
  * These functions have no argument of ours: this is the one module with state of its own.
  */
@@ -113,13 +113,14 @@ static struct udp_socket *find_place(void)
 	return place;
 }
 
+/* Whether @fd is of UDP, and the kernel knows how to cut: one before Linux 4.18 would send all that
+ * was kept as one datagram. */
 static bool is_udp(int fd)
 {
-	int protocol;
-	socklen_t len = sizeof(protocol);
+	int each;
+	socklen_t len = sizeof(each);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
-	       protocol == IPPROTO_UDP;
+	return getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &each, &len) == 0;
 }
 
 /* NULL: nothing is known of it, nor will be. */
