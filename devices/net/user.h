@@ -28,11 +28,10 @@ struct net;
 /* Copied by net_user_open. */
 struct net_user_options {
 	uint16_t mtu_bytes;
-	bool restricted;      /* the guest reaches nothing but what is forwarded to it */
-	const char *hostname; /* what the guest is told it is called; NULL: nothing */
-	const char *program;  /* of the network process; NULL: where sarang is */
-	unsigned
-		begin_max_ms; /* how long that may take to begin; 0: as long as a busy host needs */
+	bool restricted;       /* the guest reaches nothing but what is forwarded to it */
+	const char *hostname;  /* what the guest is told it is called; NULL: nothing */
+	const char *program;   /* of the network process; NULL: where sarang is */
+	unsigned begin_max_ms; /* the time it has to begin; 0: as much as a busy host needs */
 	unsigned forward_count;
 	struct net_forward forwards[NET_FORWARDS_MAX];
 };

@@ -17,7 +17,7 @@
  * What is known of sockets is kept for those used last. There are boxes for some of them at a time;
  * without one, and where the kernel does not cut, all is as the C library does it.
  *
- * These functions have no argument of ours: this is the one module with state of its own.
+ * These functions have no argument of ours: that is why this module has state of its own.
  */
 #include "datagrams.h"
 
@@ -341,10 +341,12 @@ static bool has_errors(int fd)
 /* The length of what is next at @fd, as FIONREAD. */
 static int next_len(int fd, int *len)
 {
-	struct udp_socket *socket = has_errors(fd) ? find_socket(fd) : get_socket(fd);
+	bool errors = has_errors(fd);
+	struct udp_socket *socket = errors ? find_socket(fd) : get_socket(fd);
 
-	if (socket && !socket->in && !has_errors(fd) && fill_inbox(socket) < 0 && errno != EAGAIN)
-		/* An error that has come since poll(2), which will tell of it. */
+	/* To read where poll(2) has seen an error would swallow it. One that has come since then is
+	 * told by the next. */
+	if (!errors && socket && !socket->in && fill_inbox(socket) < 0 && errno != EAGAIN)
 		return -1;
 	if (!socket || !socket->in)
 		return (int)syscall(SYS_ioctl, fd, FIONREAD, len);

@@ -21,11 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/fd.h"
 #include "base/util.h"
 #include "datagrams.h"
+#include "loop/loop.h"
 #include "net/header.h"
 
 #define NS_PER_MS     1000000
@@ -56,19 +56,11 @@ struct stack {
 	bool ended;      /* sarang is gone */
 	bool congested;  /* sarang has not taken a frame for SEND_WAIT_MS */
 	unsigned unsaid; /* datagrams that sarang has not been told of */
-	int64_t now_ns;  /* CLOCK_MONOTONIC, as it was when this round began */
+	int64_t now_ns;  /* the time when this round began */
 	struct stack_timer timers[TIMERS_MAX];
 	struct pollfd *fds; /* begins with LINK_FDS of ours */
 	size_t fd_count, fd_room;
 };
-
-static void look_at_clock(struct stack *stack)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	stack->now_ns = (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
-}
 
 /* libslirp asks several times a round, to count in milliseconds. */
 static int64_t now_ns(void *opaque)
@@ -229,7 +221,7 @@ struct stack *stack_new(const struct net_user_options *options, const struct sta
 	inet_pton(AF_INET6, "fec0::2", &config.vhost6);
 	inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
 	stack->link = *link;
-	look_at_clock(stack);
+	stack->now_ns = (int64_t)loop_now_ns();
 	stack->slirp = slirp_new(&config, &callbacks, stack);
 	if (!stack->slirp) {
 		free(stack->fds);
@@ -358,7 +350,7 @@ static int wait_for_work(struct stack *stack)
 	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
 	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
 	ret = poll(stack->fds, stack->fd_count, timeout_ms);
-	look_at_clock(stack);
+	stack->now_ns = (int64_t)loop_now_ns();
 	net_ring_wake(ring);
 	if (stack->fds[EVENT_FD].revents)
 		fd_event_clear(stack->link.event);

@@ -64,12 +64,16 @@ void end_send(struct end *from, struct end *to, size_t len)
 	to->queue[to->head++ % END_QUEUED].from = from->at.sin6_port;
 }
 
-static void expect(const struct end *end, unsigned at, ssize_t len, const struct sockaddr_in6 *from)
+/* What was read is what is noted as next; its number there. */
+static unsigned take_next(struct end *end, ssize_t len, const struct sockaddr_in6 *from)
 {
-	ck_assert_int_eq(len, (ssize_t)end->queue[at % END_QUEUED].len);
-	make_bytes(end->queue[at % END_QUEUED].seed, (size_t)len);
+	unsigned at = end->tail++ % END_QUEUED;
+
+	ck_assert_int_eq(len, (ssize_t)end->queue[at].len);
+	make_bytes(end->queue[at].seed, (size_t)len);
 	ck_assert_int_eq(memcmp(end_got, bytes, (size_t)len), 0);
-	ck_assert_int_eq(from->sin6_port, end->queue[at % END_QUEUED].from);
+	ck_assert_int_eq(from->sin6_port, end->queue[at].from);
+	return at;
 }
 
 bool end_has_room(const struct end *end, size_t len)
@@ -108,6 +112,7 @@ void end_read_as_host(struct end *peer)
 	struct sockaddr_in6 from;
 	struct iovec iov = {end_got, sizeof(end_got)};
 	struct msghdr message = {.msg_name = &from, .msg_iov = &iov, .msg_iovlen = 1};
+	unsigned at;
 	ssize_t len;
 	int hops;
 
@@ -118,11 +123,9 @@ void end_read_as_host(struct end *peer)
 		len = recvmsg(peer->fd, &message, 0);
 		ck_assert_msg(len >= 0, "%u datagrams did not arrive", end_queued(peer));
 		find_from(peer, from.sin6_port);
-		expect(peer, peer->tail, len, &from);
+		at = take_next(peer, len, &from);
 		memcpy(&hops, CMSG_DATA(&control.header), sizeof(hops));
-		ck_assert(!peer->queue[peer->tail % END_QUEUED].hops ||
-			  peer->queue[peer->tail % END_QUEUED].hops == hops);
-		peer->tail++;
+		ck_assert(!peer->queue[at].hops || peer->queue[at].hops == hops);
 	}
 	ck_assert_int_lt(recvmsg(peer->fd, &message, 0), 0);
 }
@@ -145,7 +148,7 @@ void end_read_as_libslirp(struct end *end)
 		return;
 	}
 	ck_assert_int_eq(len, there);
-	expect(end, end->tail++, len, &from);
+	(void)take_next(end, len, &from);
 	if (!end_queued(end))
 		ck_assert(!datagrams_wait(end->fd));
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -157,8 +158,8 @@ START_TEST(a_kernel_that_does_not_cut_gets_each)
 
 	ck_assert(!setsockopt(own[0].fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on)));
 	/* Of IPv6 a datagram without a checksum is lost unless its receiver says otherwise. */
-	ck_assert(!setsockopt(own[0].fd, IPPROTO_UDP, 101, &on, sizeof(on)));
-	ck_assert(!setsockopt(peers[0].fd, IPPROTO_UDP, 102, &on, sizeof(on)));
+	ck_assert(!setsockopt(own[0].fd, IPPROTO_UDP, UDP_NO_CHECK6_TX, &on, sizeof(on)));
+	ck_assert(!setsockopt(peers[0].fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, &on, sizeof(on)));
 	datagrams_gather();
 	for (i = 0; i < 10; i++)
 		end_send(&own[0], &peers[0], 1400);
