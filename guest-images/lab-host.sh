@@ -4,7 +4,7 @@
 
 inputs_lab_host() {
 	echo "$here/lab-host.sh" "$here/lib.sh" "$here/programs.sh" \
-		"$here"/lab-host/* "$here/initrd/udhcpc" "$here/../tests/lab/hold-vm.c"
+		"$here"/lab-host/* "$here/initrd/udhcpc" "$here"/../tests/lab/{hold-vm,poke}.c
 }
 
 build_lab_host() {
@@ -25,7 +25,8 @@ build_lab_host() {
 	done
 	mkdir -p "$tree/usr/local/bin"
 	install -m 755 "$here/lab-host/init" "$tree/init"
-	[[ $arch != x86_64 ]] || build_hold_vm "$tree/bin/hold-vm"
+	[[ $arch != x86_64 ]] || build_static hold-vm "$tree/bin"
+	build_static poke "$tree/bin"
 	install -m 755 "$here/initrd/udhcpc" "$tree/etc/udhcpc"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
 	printf 'nobody:x:65534:65534:nobody:/tmp:/bin/sh\n' >>"$tree/etc/passwd"
@@ -35,9 +36,8 @@ build_lab_host() {
 	pack_cpio "$tree" "$tmp/lab-host.cpio"
 }
 
-# Static, so that it starts before anything else is there.
-build_hold_vm() {
-	need_tool x86_64-linux-gnu-gcc
-	quietly x86_64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -static -o "$1" \
-		"$here/../tests/lab/hold-vm.c"
+# A program of the lab, static, so that it starts before anything else is there.
+build_static() {
+	need_tool "$arch-linux-gnu-gcc"
+	quietly "$arch-linux-gnu-gcc" -O2 -Wall -Wextra -Werror -static -o "$2/$1" "$here/../tests/lab/$1.c"
 }
