@@ -7,7 +7,6 @@
  * the processor takes no more notice until the next one comes. If the lost one was the timer's there may never be a next.
  * tests/lab/lab sends a byte five times a second; it arrives by an interrupt from a thread that no processor can hold up.
  */
-#define _GNU_SOURCE
 #include <err.h>
 #include <sched.h>
 #include <unistd.h>
