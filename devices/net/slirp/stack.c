@@ -33,8 +33,9 @@
 #define ROUND         64 /* frames of the guest before the host's sockets get their turn */
 #define TIMERS_MAX    4
 #define FDS_MAX_FIRST 64
-#define UNSAID_MAX    32 /* datagrams that sarang is told of at once */
-#define IP_UDP        17
+/* Frames that sarang is told of at once: more are an interrupt less, but lie longer. */
+#define UNSAID_MAX       32
+#define UNSAID_BYTES_MAX (128 << 10)
 
 /* Of stack->fds. */
 enum {
@@ -55,8 +56,9 @@ struct stack {
 	struct stack_link link;
 	bool ended;      /* sarang is gone */
 	bool congested;  /* sarang has not taken a frame for SEND_WAIT_MS */
-	unsigned unsaid; /* datagrams that sarang has not been told of */
-	int64_t now_ns;  /* the time when this round began */
+	unsigned unsaid; /* frames that sarang has not been told of */
+	size_t unsaid_bytes;
+	int64_t now_ns; /* the time when this round began */
 	struct stack_timer timers[TIMERS_MAX];
 	struct pollfd *fds; /* begins with LINK_FDS of ours */
 	size_t fd_count, fd_room;
@@ -88,20 +90,14 @@ static void tell_sarang(struct stack *stack)
 {
 	net_ring_say(&stack->link.to_guest);
 	stack->unsaid = 0;
+	stack->unsaid_bytes = 0;
 }
 
-static void tell_of_datagrams(struct stack *stack)
+/* At the end of what makes frames: libslirp mostly has several. */
+static void tell_of_frames(struct stack *stack)
 {
 	if (stack->unsaid)
 		tell_sarang(stack);
-}
-
-/* libslirp makes its frames itself: Ethernet, then IP without options or extensions. */
-static bool is_datagram(const uint8_t *frame, size_t len)
-{
-	bool v6 = len > 14 && frame[14] >> 4 == 6;
-
-	return len > 23 && frame[v6 ? 20 : 23] == IP_UDP;
 }
 
 static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
@@ -114,8 +110,8 @@ static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
 		return (ssize_t)len;
 	do {
 		sent = net_ring_put(&stack->link.to_guest, &iov, 1, len);
-		/* Others lie at its socket, mostly. */
-		if (!sent || !is_datagram(bytes, len) || ++stack->unsaid == UNSAID_MAX)
+		if (!sent || ++stack->unsaid == UNSAID_MAX ||
+		    (stack->unsaid_bytes += len) >= UNSAID_BYTES_MAX)
 			tell_sarang(stack);
 	} while (!sent && wait_for_room(stack));
 	if (sent)
@@ -289,7 +285,7 @@ static void receive_frames(struct stack *stack)
 	}
 	datagrams_send();
 	/* Some of what guests send libslirp answers itself. */
-	tell_of_datagrams(stack);
+	tell_of_frames(stack);
 	stack->ended |= ring->broken;
 }
 
@@ -304,7 +300,7 @@ static void serve_sockets(struct stack *stack, bool failed)
 		stack->fds[i].revents = 0;
 	for (more = 1; more < DATAGRAMS_MAX && datagrams_wait_anywhere(); more++)
 		slirp_pollfds_poll(stack->slirp, false, get_events, stack);
-	tell_of_datagrams(stack);
+	tell_of_frames(stack);
 }
 
 static int next_timeout(const struct stack *stack, uint32_t slirp_ms)
@@ -348,6 +344,8 @@ static int wait_for_work(struct stack *stack)
 	stack->fds[EVENT_FD] = (struct pollfd){.fd = stack->link.event, .events = POLLIN};
 	stack->fd_count = LINK_FDS;
 	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
+	/* Those of timers. */
+	tell_of_frames(stack);
 	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
 	ret = poll(stack->fds, stack->fd_count, timeout_ms);
 	stack->now_ns = (int64_t)loop_now_ns();
