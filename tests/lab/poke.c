@@ -1,11 +1,13 @@
 /*
  * poke: for each byte of its input, runs on every processor of the emulated KVM host in turn.
  *
- * Being moved to a processor takes an interrupt there, and that is all that is wanted. While QEMU 7.2 enters a guest
- * that waits for an interrupt window (helper_vmrun), it sets a bit in the processor's word of pending interrupts without
- * a lock. An interrupt that another thread puts there meanwhile is lost: the local APIC still has it as requested, but
- * the processor takes no more notice until the next one comes. If the lost one was the timer's there may never be a next.
- * tests/lab/lab sends a byte five times a second; it arrives by an interrupt from a thread that no processor can hold up.
+ * Being moved to a processor takes an interrupt there, and that is all that is wanted. While
+ * QEMU 7.2 enters a guest that waits for an interrupt window (helper_vmrun), it sets a bit in the
+ * processor's word of pending interrupts without a lock. An interrupt that another thread puts
+ * there meanwhile is lost: the local APIC still has it as requested, but the processor takes no
+ * more notice until the next one comes. If the lost one was the timer's there may never be a next.
+ * tests/lab/lab sends a byte five times a second; it arrives by an interrupt from a thread that no
+ * processor can hold up.
  */
 #include <err.h>
 #include <sched.h>
