@@ -4,7 +4,7 @@
 
 inputs_lab_host() {
 	echo "$here/lab-host.sh" "$here/lib.sh" "$here/programs.sh" \
-		"$here"/lab-host/* "$here/initrd/udhcpc" "$here"/../tests/lab/{hold-vm,poke}.c
+		"$here"/lab-host/* "$here/initrd/udhcpc" "$here"/../tests/lab/hold-vm.c
 }
 
 build_lab_host() {
@@ -26,7 +26,6 @@ build_lab_host() {
 	mkdir -p "$tree/usr/local/bin"
 	install -m 755 "$here/lab-host/init" "$tree/init"
 	[[ $arch != x86_64 ]] || build_static hold-vm "$tree/bin"
-	build_static poke "$tree/bin"
 	install -m 755 "$here/initrd/udhcpc" "$tree/etc/udhcpc"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
 	printf 'nobody:x:65534:65534:nobody:/tmp:/bin/sh\n' >>"$tree/etc/passwd"
