@@ -110,8 +110,11 @@ static ssize_t send_frame(const void *bytes, size_t len, void *opaque)
 		return (ssize_t)len;
 	do {
 		sent = net_ring_put(&stack->link.to_guest, &iov, 1, len);
-		if (!sent || ++stack->unsaid == UNSAID_MAX ||
-		    (stack->unsaid_bytes += len) >= UNSAID_BYTES_MAX)
+		if (sent) {
+			stack->unsaid++;
+			stack->unsaid_bytes += len;
+		}
+		if (!sent || stack->unsaid == UNSAID_MAX || stack->unsaid_bytes >= UNSAID_BYTES_MAX)
 			tell_sarang(stack);
 	} while (!sent && wait_for_room(stack));
 	if (sent)
@@ -284,8 +287,6 @@ static void receive_frames(struct stack *stack)
 		net_ring_take(ring);
 	}
 	datagrams_send();
-	/* Some of what guests send libslirp answers itself. */
-	tell_of_frames(stack);
 	stack->ended |= ring->broken;
 }
 
@@ -344,8 +345,6 @@ static int wait_for_work(struct stack *stack)
 	stack->fds[EVENT_FD] = (struct pollfd){.fd = stack->link.event, .events = POLLIN};
 	stack->fd_count = LINK_FDS;
 	slirp_pollfds_fill(stack->slirp, &slirp_ms, add_fd, stack);
-	/* Those of timers. */
-	tell_of_frames(stack);
 	timeout_ms = net_ring_sleep(ring) ? next_timeout(stack, slirp_ms) : 0;
 	ret = poll(stack->fds, stack->fd_count, timeout_ms);
 	stack->now_ns = (int64_t)loop_now_ns();
@@ -366,6 +365,8 @@ void stack_run(struct stack *stack)
 		serve_sockets(stack, ret < 0);
 		receive_frames(stack);
 		run_timers(stack);
+		/* Those with which libslirp answers itself. */
+		tell_of_frames(stack);
 		stack->ended |= ret > 0 && stack->fds[SOCKET_FD].revents;
 	}
 }
