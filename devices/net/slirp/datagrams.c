@@ -8,11 +8,13 @@
  *
  *	sendto      while frames of the guest are read one after the other, datagrams of one size to
  *	            one address are kept and sent at once, cut by the kernel: UDP_SEGMENT, udp(7).
- *	            The first of them goes at once: libslirp hears of an address that nobody reaches
- *	setsockopt  of the hop limit, before each datagram: only where it differs from the last
- *	recvfrom    reads up to DATAGRAMS_MAX at once, recvmmsg(2), and hands them out one by one
- *	ioctl       FIONREAD, before recvfrom: the length of the next of them
- *	recvmsg     of errors, before that: only where poll(2) has seen some
+ *	            The first of them goes at once: libslirp hears of an address that nobody
+ *reaches. None is waited for: libslirp's sockets block, and one that is full, as behind a slow
+ *link, would hold up all others. What does not fit is lost, as on any card setsockopt  of the hop
+ *limit, before each datagram: only where it differs from the last recvfrom    reads up to
+ *DATAGRAMS_MAX at once, recvmmsg(2), and hands them out one by one ioctl       FIONREAD, before
+ *recvfrom: the length of the next of them recvmsg     of errors, before that: only where poll(2)
+ *has seen some
  *
  * What is known of sockets is kept for those used last. There are boxes for some of them at a time;
  * without one, and where the kernel does not cut, all is as the C library does it.
@@ -165,7 +167,7 @@ static ssize_t send_bytes(const struct udp_socket *socket, size_t at, size_t len
 		message.msg_control = control.bytes;
 		message.msg_controllen = sizeof(control.bytes);
 	}
-	return sendmsg(socket->fd, &message, 0);
+	return sendmsg(socket->fd, &message, MSG_DONTWAIT);
 }
 
 static void send_kept(const struct udp_socket *socket)
@@ -174,7 +176,8 @@ static void send_kept(const struct udp_socket *socket)
 	size_t at;
 
 	/* Each for itself where the kernel does not cut: longer than the network's MTU, say. */
-	if (out->count < 2 || send_bytes(socket, 0, out->len, (uint16_t)out->each) < 0)
+	if (out->count < 2 ||
+	    (send_bytes(socket, 0, out->len, (uint16_t)out->each) < 0 && errno != EAGAIN))
 		for (at = 0; at < out->len; at += out->each)
 			(void)send_bytes(socket, at, MIN(out->each, out->len - at), 0);
 	out->count = 0;
@@ -237,7 +240,9 @@ ssize_t sendto(int fd, const void *bytes, size_t len, int flags, const struct so
 	}
 	if (socket)
 		close_outbox(socket);
-	ret = syscall(SYS_sendto, fd, bytes, len, flags, to, to_len);
+	ret = syscall(SYS_sendto, fd, bytes, len, flags | MSG_DONTWAIT, to, to_len);
+	if (ret < 0 && errno == EAGAIN)
+		return (ssize_t)len;
 	if (socket && ret >= 0)
 		open_outbox(socket, to, to_len);
 	return ret;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -24,6 +25,14 @@
 #define PEERS 3
 
 static struct end own[OWN], peers[PEERS];
+static int sent_flags; /* of the last sendmsg */
+
+/* Before the C library's. */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	sent_flags = flags;
+	return syscall(SYS_sendmsg, fd, message, flags);
+}
 
 static void set_up(void)
 {
@@ -301,6 +310,32 @@ START_TEST(other_sockets_are_left_alone)
 }
 END_TEST
 
+/* As behind a slow link, and with libslirp's sockets, which block. */
+START_TEST(nobody_waits_for_a_full_socket)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int from = socket(AF_UNIX, SOCK_DGRAM, 0), to = socket(AF_UNIX, SOCK_DGRAM, 0), i;
+	socklen_t len = sizeof(at);
+
+	ck_assert(!bind(to, (struct sockaddr *)&at, sizeof(at.sun_family)));
+	ck_assert(!getsockname(to, (struct sockaddr *)&at, &len));
+	/* Nobody reads. What is lost libslirp does not hear of: it would tell the guest that
+	 * nothing is there. */
+	for (i = 0; i < 10000; i++)
+		ck_assert_int_eq(sendto(from, "ping", 4, 0, (struct sockaddr *)&at, len), 4);
+	close(from);
+	close(to);
+	/* A datagram that was kept does not wait either. */
+	datagrams_gather();
+	for (i = 0; i < 3; i++)
+		end_send(&own[0], &peers[0], 1400);
+	sent_flags = 0;
+	datagrams_send();
+	ck_assert_int_eq(sent_flags, MSG_DONTWAIT);
+	end_read_as_host(&peers[0]);
+}
+END_TEST
+
 /* More than anything is kept for; the numbers of those that go are others' soon. */
 START_TEST(sockets_come_and_go)
 {
@@ -363,6 +398,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, a_long_one_is_cut_for_its_reader);
 	tcase_add_test(tcase, sockets_come_and_go);
 	tcase_add_test(tcase, other_sockets_are_left_alone);
+	tcase_add_test(tcase, nobody_waits_for_a_full_socket);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
