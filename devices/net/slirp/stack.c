@@ -286,6 +286,10 @@ static void receive_frames(struct stack *stack)
 		slirp_input(stack->slirp, frame, (int)len);
 		net_ring_take(ring);
 	}
+	/* With an answer to ARP goes what libslirp held back for it: only a look, here at no
+	 * socket, has it sent. */
+	if (i)
+		slirp_pollfds_poll(stack->slirp, true, get_events, stack);
 	datagrams_send();
 	stack->ended |= ring->broken;
 }

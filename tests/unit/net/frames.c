@@ -63,3 +63,17 @@ void frame_make_syn(uint8_t frame[60], uint16_t port)
 	put16(tcp + 16, checksum(summed, sizeof(summed)));
 	memcpy(frame + 34, tcp, 20);
 }
+
+void frame_answer_arp(uint8_t frame[42])
+{
+	static const uint8_t own[6] = {0x52, 0x54, 0, 0, 0, 1};
+	uint8_t wanted[4];
+
+	memcpy(wanted, frame + 38, 4);
+	memcpy(frame + 32, frame + 22, 10); /* who asked, in both addresses, is answered */
+	memcpy(frame + 28, wanted, 4);
+	memcpy(frame + 22, own, 6);
+	memcpy(frame, frame + 6, 6);
+	memcpy(frame + 6, own, 6);
+	frame[21] = 2;
+}

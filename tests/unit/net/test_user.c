@@ -231,6 +231,45 @@ START_TEST(connections_are_made)
 }
 END_TEST
 
+static bool asks_for_us(void)
+{
+	return front.len >= 42 && front.frame[12] == 8 && front.frame[13] == 6 &&
+	       front.frame[21] == 1 && !memcmp(front.frame + 38, (uint8_t[]){10, 0, 2, 15}, 4);
+}
+
+/* To an address that libslirp does not know yet, as after its process was replaced. It waits there
+ * for an answer to ARP, and not longer: the next round may be a second away, and it be lost then.
+ */
+START_TEST(a_datagram_that_waited_for_an_address_comes)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct net_user_options user = {.forward_count = 1};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret;
+	uint16_t port;
+	char rule[64];
+
+	do {
+		close(take_port(SOCK_DGRAM, &port));
+		snprintf(rule, sizeof(rule), "udp::%u-:80", port);
+		ck_assert_int_eq(net_forward_parse(rule, &user.forwards[0], &front.e), 0);
+		ret = start_user(&user);
+		if (ret)
+			front_close();
+	} while (ret == -EADDRINUSE);
+	ck_assert_msg(!ret, "%s", front.e.text);
+	at.sin_port = htons(port);
+	ck_assert_int_eq(sendto(fd, "ping", 4, 0, (struct sockaddr *)&at, sizeof(at)), 4);
+	while (!asks_for_us())
+		front_receive();
+	frame_answer_arp(front.frame);
+	front_send(front.frame, 42);
+	while (!is_datagram("ping"))
+		front_receive();
+	front_close();
+	close(fd);
+}
+END_TEST
+
 /* The process of this test that sarang-slirp is: there is but one. */
 static pid_t find_child(void)
 {
@@ -438,6 +477,7 @@ TCase *user_cases(void)
 	tcase_add_loop_test(tc, the_process_has_its_own_functions, 0,
 			    sizeof(own_functions) / sizeof(*own_functions));
 	tcase_add_test(tc, connections_are_made);
+	tcase_add_test(tc, a_datagram_that_waited_for_an_address_comes);
 	tcase_add_test(tc, a_killed_process_is_replaced);
 	tcase_add_test(tc, a_process_killed_at_once_is_replaced);
 	tcase_add_test(tc, a_broken_pipe_is_survived);
