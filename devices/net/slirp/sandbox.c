@@ -8,6 +8,8 @@
  *   no system call but those below: seccomp(2). Sockets are of the Internet, not Unix ones; memory
  *   cannot be made executable; nothing is executed or killed, by way of a descriptor's owner and
  *   signal either (fcntl(2)); and no descriptor is made to block: sarang uses the eventfds, too
+ *   no reading from the user's terminal, which standard error may be, nor changing how it is read
+ *   (O_NONBLOCK is everyone's who has it open); no name for the socket to sarang: that is a file
  *
  * Opening a file is special: libslirp reads /etc/resolv.conf again when that has changed. Each open
  * is answered by sarang, which passes that file and no other. A kernel without such notifications
@@ -28,8 +30,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/util.h"
+#include "net/protocol.h"
 
 static const int allowed[] = {
 	/* the socket to sarang, sockets of the host */
@@ -119,6 +123,35 @@ static int add_guarded(scmp_filter_ctx filter)
 	return ret;
 }
 
+/*
+ * What `allowed` allows but for one descriptor. A filter of its own: of two the stricter counts.
+ * The kernel looks at a descriptor's lower half only.
+ */
+static int load_withheld(void)
+{
+	static const struct {
+		int call;
+		scmp_datum_t fd;
+	} withheld[] = {
+		{SCMP_SYS(read), STDERR_FILENO},      {SCMP_SYS(readv), STDERR_FILENO},
+		{SCMP_SYS(lseek), STDERR_FILENO},     {SCMP_SYS(fcntl), STDERR_FILENO},
+		{SCMP_SYS(bind), NET_PROCESS_SOCKET},
+	};
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	size_t i;
+	int ret = 0;
+
+	if (!filter)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(withheld) && !ret; i++)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), withheld[i].call, 1,
+				       SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, withheld[i].fd));
+	if (!ret)
+		ret = seccomp_load(filter);
+	seccomp_release(filter);
+	return ret;
+}
+
 static int load_filter(bool notify, int *asks)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -165,9 +198,12 @@ int sandbox_enter(int *asks, struct err *e)
 	ret = limit_resources();
 	if (ret < 0)
 		return err_errno(e, -ret, "the network process cannot limit its resources");
-	ret = load_filter(true, asks);
-	if (ret < 0)
-		ret = load_filter(false, asks);
+	ret = load_withheld();
+	if (!ret) {
+		ret = load_filter(true, asks);
+		if (ret < 0)
+			ret = load_filter(false, asks);
+	}
 	if (ret < 0)
 		return err_errno(e, -ret, "the network process cannot have a seccomp filter");
 	return 0;

@@ -7,9 +7,13 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net/protocol.h"
 #include "net/slirp/sandbox.h"
 #include "tests.h"
 
@@ -47,9 +51,47 @@ static int makes_a_unix_socket(void)
 	return socket(AF_UNIX, SOCK_STREAM, 0);
 }
 
+/* Sarang's other end of it would be nothing to see, the file is. */
+static int names_its_socket(void)
+{
+	const struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = "/nonesuch/socket"};
+
+	return bind(NET_PROCESS_SOCKET, (const struct sockaddr *)&at, sizeof(at));
+}
+
+/* Standard error may be the user's terminal, open for both. */
+static int reads_the_terminal(void)
+{
+	return (int)read(STDERR_FILENO, &zero, 0);
+}
+
+static int reads_the_terminal_by_another_number(void)
+{
+	return (int)syscall(SYS_read, 1L << 32 | STDERR_FILENO, &zero, 0L);
+}
+
+static int reads_the_terminal_in_pieces(void)
+{
+	return (int)readv(STDERR_FILENO, &(struct iovec){&zero, 0}, 1);
+}
+
+static int changes_how_the_terminal_is_read(void)
+{
+	return fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+}
+
 static int (*const refused[])(void) = {
-	signals_another_process, chooses_a_signal,         asks_for_signals,
-	makes_it_block,          makes_it_block_otherwise, makes_a_unix_socket,
+	signals_another_process,
+	chooses_a_signal,
+	asks_for_signals,
+	makes_it_block,
+	makes_it_block_otherwise,
+	makes_a_unix_socket,
+	names_its_socket,
+	reads_the_terminal,
+	reads_the_terminal_by_another_number,
+	reads_the_terminal_in_pieces,
+	changes_how_the_terminal_is_read,
 };
 
 /* What libslirp does with each of its sockets. */
