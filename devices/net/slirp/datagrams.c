@@ -9,12 +9,13 @@
  *	sendto      while frames of the guest are read one after the other, datagrams of one size to
  *	            one address are kept and sent at once, cut by the kernel: UDP_SEGMENT, udp(7).
  *	            The first of them goes at once: libslirp hears of an address that nobody
- *reaches. None is waited for: libslirp's sockets block, and one that is full, as behind a slow
- *link, would hold up all others. What does not fit is lost, as on any card setsockopt  of the hop
- *limit, before each datagram: only where it differs from the last recvfrom    reads up to
- *DATAGRAMS_MAX at once, recvmmsg(2), and hands them out one by one ioctl       FIONREAD, before
- *recvfrom: the length of the next of them recvmsg     of errors, before that: only where poll(2)
- *has seen some
+ *	            reaches. None is waited for: libslirp's sockets block, and one that is full, as
+ *	            behind a slow link, would hold up all others. What does not fit is lost, as on
+ *	            any card
+ *	setsockopt  of the hop limit, before each datagram: only where it differs from the last
+ *	recvfrom    reads up to DATAGRAMS_MAX at once, recvmmsg(2), and hands them out one by one
+ *	ioctl       FIONREAD, before recvfrom: the length of the next of them
+ *	recvmsg     of errors, before that: only where poll(2) has seen some
  *
  * What is known of sockets is kept for those used last. There are boxes for some of them at a time;
  * without one, and where the kernel does not cut, all is as the C library does it.

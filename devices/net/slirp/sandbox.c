@@ -124,7 +124,7 @@ static int add_guarded(scmp_filter_ctx filter)
 }
 
 /*
- * What `allowed` allows but for one descriptor. A filter of its own: of two the stricter counts.
+ * What is allowed, but not for one descriptor. A filter of its own: of two the stricter counts.
  * The kernel looks at a descriptor's lower half only.
  */
 static int load_withheld(void)
