@@ -286,16 +286,25 @@ START_TEST(a_long_one_is_cut_for_its_reader)
 }
 END_TEST
 
-/* As pings are, from a socket that is not of UDP. */
+/* A socket that is not of UDP; the kernel finds its name. */
+static int open_other(struct sockaddr_un *at, socklen_t *len)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	*at = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*len = sizeof(*at);
+	ck_assert(!bind(fd, (struct sockaddr *)at, sizeof(at->sun_family)));
+	ck_assert(!getsockname(fd, (struct sockaddr *)at, len));
+	return fd;
+}
+
+/* As pings are. */
 START_TEST(other_sockets_are_left_alone)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	int from = socket(AF_UNIX, SOCK_DGRAM, 0), to = socket(AF_UNIX, SOCK_DGRAM, 0), i, there;
-	socklen_t len = sizeof(at);
+	struct sockaddr_un at;
+	socklen_t len;
+	int from = socket(AF_UNIX, SOCK_DGRAM, 0), to = open_other(&at, &len), i, there;
 
-	/* The kernel finds a name. */
-	ck_assert(!bind(to, (struct sockaddr *)&at, sizeof(at.sun_family)));
-	ck_assert(!getsockname(to, (struct sockaddr *)&at, &len));
 	datagrams_gather();
 	for (i = 1; i <= 3; i++) {
 		ck_assert_int_eq(sendto(from, "ping", 4, 0, (struct sockaddr *)&at, len), 4);
@@ -313,12 +322,10 @@ END_TEST
 /* As behind a slow link, and with libslirp's sockets, which block. */
 START_TEST(nobody_waits_for_a_full_socket)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	int from = socket(AF_UNIX, SOCK_DGRAM, 0), to = socket(AF_UNIX, SOCK_DGRAM, 0), i;
-	socklen_t len = sizeof(at);
+	struct sockaddr_un at;
+	socklen_t len;
+	int from = socket(AF_UNIX, SOCK_DGRAM, 0), to = open_other(&at, &len), i;
 
-	ck_assert(!bind(to, (struct sockaddr *)&at, sizeof(at.sun_family)));
-	ck_assert(!getsockname(to, (struct sockaddr *)&at, &len));
 	/* Nobody reads. What is lost libslirp does not hear of: it would tell the guest that
 	 * nothing is there. */
 	for (i = 0; i < 10000; i++)

@@ -48,10 +48,16 @@ static void ask_for_gateway(void)
 	front_receive();
 }
 
-static bool is_arp_reply(void)
+/* 1: a request, 2: a reply. */
+static bool is_arp(uint8_t operation)
 {
 	return front.len >= 42 && front.frame[12] == 8 && front.frame[13] == 6 &&
-	       front.frame[21] == 2 && !memcmp(front.frame + 28, (uint8_t[]){10, 0, 2, 2}, 4);
+	       front.frame[21] == operation;
+}
+
+static bool is_arp_reply(void)
+{
+	return is_arp(2) && !memcmp(front.frame + 28, (uint8_t[]){10, 0, 2, 2}, 4);
 }
 
 START_TEST(the_gateway_answers)
@@ -188,13 +194,13 @@ static int take_port(int type, uint16_t *port)
 	return fd;
 }
 
-/* With a port forwarded that was free a moment ago. */
-static int start_forwarded(struct net_user_options *user, uint16_t *port)
+/* With a port of @type forwarded that was free a moment ago. */
+static int start_forwarded(struct net_user_options *user, int type, uint16_t *port)
 {
 	char rule[64];
 
-	close(take_port(SOCK_STREAM, port));
-	snprintf(rule, sizeof(rule), "tcp::%u-:80", *port);
+	close(take_port(type, port));
+	snprintf(rule, sizeof(rule), "%s::%u-:80", type == SOCK_DGRAM ? "udp" : "tcp", *port);
 	ck_assert_int_eq(net_forward_parse(rule, &user->forwards[0], &front.e), 0);
 	user->forward_count = 1;
 	return start_user(user);
@@ -209,7 +215,7 @@ START_TEST(connections_are_made)
 	int fd = take_port(SOCK_STREAM, &port), client, ret;
 	uint8_t frame[60];
 
-	while ((ret = start_forwarded(&user, &forwarded)) == -EADDRINUSE)
+	while ((ret = start_forwarded(&user, SOCK_STREAM, &forwarded)) == -EADDRINUSE)
 		front_close();
 	ck_assert_msg(!ret, "%s", front.e.text);
 	/* It then knows our address. */
@@ -233,8 +239,7 @@ END_TEST
 
 static bool asks_for_us(void)
 {
-	return front.len >= 42 && front.frame[12] == 8 && front.frame[13] == 6 &&
-	       front.frame[21] == 1 && !memcmp(front.frame + 38, (uint8_t[]){10, 0, 2, 15}, 4);
+	return is_arp(1) && !memcmp(front.frame + 38, (uint8_t[]){10, 0, 2, 15}, 4);
 }
 
 /* To an address that libslirp does not know yet, as after its process was replaced. It waits there
@@ -243,19 +248,12 @@ static bool asks_for_us(void)
 START_TEST(a_datagram_that_waited_for_an_address_comes)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct net_user_options user = {.forward_count = 1};
+	struct net_user_options user = {0};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret;
 	uint16_t port;
-	char rule[64];
 
-	do {
-		close(take_port(SOCK_DGRAM, &port));
-		snprintf(rule, sizeof(rule), "udp::%u-:80", port);
-		ck_assert_int_eq(net_forward_parse(rule, &user.forwards[0], &front.e), 0);
-		ret = start_user(&user);
-		if (ret)
-			front_close();
-	} while (ret == -EADDRINUSE);
+	while ((ret = start_forwarded(&user, SOCK_DGRAM, &port)) == -EADDRINUSE)
+		front_close();
 	ck_assert_msg(!ret, "%s", front.e.text);
 	at.sin_port = htons(port);
 	ck_assert_int_eq(sendto(fd, "ping", 4, 0, (struct sockaddr *)&at, sizeof(at)), 4);
