@@ -38,5 +38,5 @@ build_lab_host() {
 # A program of the lab, static, so that it starts before anything else is there.
 build_static() {
 	need_tool "$arch-linux-gnu-gcc"
-	quietly "$arch-linux-gnu-gcc" -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -static -o "$2/$1" "$here/../tests/lab/$1.c"
+	quietly "$arch-linux-gnu-gcc" -O2 -Wall -Wextra -Werror -static -o "$2/$1" "$here/../tests/lab/$1.c"
 }

@@ -8,7 +8,8 @@ KERNEL=/images/vmlinuz
 INITRD=/images/initrd
 TIMEOUT=120 # what `guest` gives one, in seconds
 T=$(mktemp -d) || exit 1
-trap 'rm -rf "$T"' EXIT
+servers= # processes that end with the tests
+trap 'rm -rf "$T"; kill $servers 2>/dev/null' EXIT
 others= # guests run beside those that `refused` looks at
 passed=0
 failed=0
@@ -35,12 +36,12 @@ guest() {
 	printf '%s\n' "$commands" |
 		sarang run -k "$KERNEL" -i "$INITRD" --timeout "$TIMEOUT" -a loglevel=1 "$@" >"$T/out" 2>"$T/err" &
 	vmm=$!
-	wait_for_vmm $((limit + 60))
+	wait_for_vmm "$limit"
 }
 
-# wait_for_vmm SECONDS: for process $vmm, that long at most; leaves status.
+# wait_for_vmm LIMIT: for process $vmm, which was started with --timeout LIMIT; leaves status.
 wait_for_vmm() {
-	end_if_it_hangs $vmm "$1" &
+	end_if_it_hangs $vmm $(($1 + 60)) &
 	watcher=$!
 	wait $vmm
 	status=$?
